@@ -1,0 +1,75 @@
+//! What a room shows of itself after a batch: all an instance needs to serve the status from memory.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    command::{Epoch, Position},
+    pace::Pace,
+    settings::Mode,
+};
+use crate::time::UnixMs;
+
+/// A room as of `now`, the same for everyone who looks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct View {
+    pub now: UnixMs,
+    /// The version of the settings in force.
+    pub version: u64,
+    pub epoch: Epoch,
+    /// The count of recoveries after the store lost something; 0 on the embedded store.
+    pub term: u64,
+    pub phase: Phase,
+    pub mode: Mode,
+    /// The highest position issued.
+    pub tail: Position,
+    /// The highest position called.
+    pub head: Position,
+    /// Positions claimed so far in this epoch.
+    pub entered: u64,
+    /// Positions called and given back or never claimed, so far in this epoch.
+    pub lapsed: u64,
+    /// Live sessions.
+    pub inside: u64,
+    /// How fast the head moved of late.
+    pub pace: Pace,
+    /// What keeps the line from moving at the room's rate, if anything does.
+    pub held_back: Option<HeldBack>,
+}
+
+impl View {
+    /// Positions called whose visitors may still claim.
+    pub fn outstanding(&self) -> u64 {
+        self.head - self.entered - self.lapsed
+    }
+
+    /// Positions issued and not yet called, with those given back meanwhile.
+    pub fn waiting(&self) -> u64 {
+        self.tail - self.head
+    }
+}
+
+/// What the room is doing; the status shows it as `state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Before `opens_at`: the line is held.
+    Scheduled,
+    /// The line moves.
+    Running,
+    /// Mode `open`: everyone passes.
+    Free,
+    /// Mode `hold`: join, but nobody is called.
+    Paused,
+    /// Mode `closed`, or past `closes_at`.
+    Closed,
+}
+
+/// Why the line moves slower than the room's rate: the causes a page can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldBack {
+    /// Sessions and unclaimed calls have reached `max_active`: the shop is full.
+    ShopFull,
+    /// As many are called and have not come as overcall allows: places pass on as they lapse.
+    NoShows,
+}

@@ -1,0 +1,79 @@
+//! Where rooms live: the trait, the group-commit batcher in front of it, and the back ends.
+//!
+//! A command is atomic; a batch is applied in order, at one `now` that the store reads from its own clock.
+
+pub mod batcher;
+pub mod catalog;
+pub mod embedded;
+
+use std::sync::Arc;
+
+use crate::{
+    id::RoomId,
+    room::{self, View},
+    time::UnixMs,
+};
+
+/// Where rooms and the catalog live.
+pub trait Store: Clone + Send + Sync + 'static {
+    /// Applies a batch of commands to one room, in order, at one `now`; durable before it answers where the store is.
+    ///
+    /// # Errors
+    /// Nothing was applied, or it is not known whether it was: see [`StoreError`].
+    fn room(
+        &self,
+        id: RoomId,
+        commands: Vec<room::Command>,
+    ) -> impl Future<Output = Result<RoomReply, StoreError>> + Send;
+
+    /// Applies commands to the catalog, in order.
+    ///
+    /// # Errors
+    /// As for [`Store::room`].
+    fn catalog(
+        &self,
+        commands: Vec<catalog::Command>,
+    ) -> impl Future<Output = Result<Vec<catalog::Outcome>, StoreError>> + Send;
+}
+
+/// The store of this process: one of the back ends. Closed, so that calls need no allocation and no `dyn`.
+#[derive(Clone)]
+pub enum Backend {
+    Embedded(embedded::Embedded),
+}
+
+impl Store for Backend {
+    async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
+        match self {
+            Self::Embedded(store) => store.room(id, commands).await,
+        }
+    }
+
+    async fn catalog(&self, commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {
+        match self {
+            Self::Embedded(store) => store.catalog(commands).await,
+        }
+    }
+}
+
+/// What a store answers to a batch for a room.
+#[derive(Clone, Debug)]
+pub struct RoomReply {
+    /// The room's time at which the batch was applied.
+    pub now: UnixMs,
+    /// The room after the batch; none if it does not exist.
+    pub view: Option<Arc<View>>,
+    /// One a command, in order.
+    pub outcomes: Vec<room::Outcome>,
+}
+
+/// Why a store did not answer, told apart by what the caller can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The bounded queue in front of the store is full; nothing was applied. Try again shortly.
+    #[error("the store is overloaded")]
+    Overloaded,
+    /// The store is out of reach or could not write; whether the batch was applied is not known.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+}
