@@ -5,6 +5,7 @@
 //! process knows.
 
 pub mod clock;
+pub mod config;
 pub mod id;
 pub mod instance;
 pub mod room;

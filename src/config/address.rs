@@ -1,0 +1,157 @@
+//! The kinds of address a setting can be, parsed once.
+
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    str::FromStr,
+};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use url::{Position, Url};
+
+/// The address visitors reach us by: scheme, host and port, without a trailing slash.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PublicUrl(String);
+
+/// Where rooms live.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum StoreUrl {
+    /// `memory:` everything is gone when the process ends.
+    Memory,
+    /// `file:PATH` embedded and durable, in that folder.
+    File(PathBuf),
+}
+
+/// An address, or a block of them in CIDR form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network(IpNet);
+
+/// A text that is not the address it should be: a sentence that says what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidAddress(String);
+
+impl PublicUrl {
+    /// The address of a listener that stands behind nothing.
+    pub fn of_listener(bound: SocketAddr, is_tls: bool) -> Self {
+        let scheme = if is_tls { "https" } else { "http" };
+        Self(format!("{scheme}://{bound}"))
+    }
+
+    /// `https://host[:port]`, no trailing slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether browsers reach us over TLS, here or at a proxy.
+    pub fn is_https(&self) -> bool {
+        self.0.starts_with("https:")
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let no = |why: &str| InvalidAddress(format!("must be like https://line.shop.example: {why}"));
+        let url = Url::parse(text).map_err(|error| no(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(no("the scheme must be http or https"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(no("it must not name a user"));
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(no("it must end after the host and port"));
+        }
+        Ok(Self(url[..Position::BeforePath].to_owned()))
+    }
+}
+
+impl StoreUrl {
+    /// The default of `dropgate serve`.
+    pub const DEFAULT_FOLDER: &str = "./dropgate-data";
+}
+
+impl Default for StoreUrl {
+    fn default() -> Self {
+        Self::File(PathBuf::from(Self::DEFAULT_FOLDER))
+    }
+}
+
+impl fmt::Display for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory:"),
+            Self::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+impl FromStr for StoreUrl {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let no = |why: &str| Err(InvalidAddress(why.to_owned()));
+        match text.split_once(':') {
+            Some(("memory", "")) => Ok(Self::Memory),
+            Some(("file", "")) => no("file: needs a folder behind it, like file:./dropgate-data"),
+            Some(("file", path)) => Ok(Self::File(PathBuf::from(path))),
+            // Not echoed: such an address may carry a password.
+            Some(("redis" | "rediss" | "redis+sentinel" | "redis+cluster", _)) => {
+                no("a store on Redis is not in this version: use file:PATH or memory:")
+            }
+            _ => no("must be memory: or file:PATH"),
+        }
+    }
+}
+
+impl Network {
+    /// Whether `address` is in it. An IPv4 address written as IPv6 (`::ffff:…`) is the IPv4 address.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Network {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
+        let single = text.parse::<IpAddr>().map(IpNet::from);
+        single.or_else(|_| text.parse::<IpNet>()).map(|net| Self(net.trunc())).map_err(|_| {
+            InvalidAddress(format!("{text:?} must be an address like 10.0.0.7 or a block like 10.0.0.0/8"))
+        })
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = InvalidAddress;
+
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for StoreUrl {
+    type Error = InvalidAddress;
+
+    fn try_from(text: String) -> Result<Self, InvalidAddress> {
+        text.parse()
+    }
+}
