@@ -1,21 +1,117 @@
-//! Logs and metrics. Knows nothing of the rest, so that every part may report here.
+//! Metrics. Knows nothing of the rest, so that every part may report here.
+//!
+//! One struct an area, each registered in [`Metrics::new`]: names begin with `dropgate_`, durations are in
+//! seconds, and no label ever carries a visitor, a token or an address.
 
-use prometheus_client::registry::Registry;
+use prometheus_client::{
+    metrics::{
+        counter::Counter,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
 
 /// Every metric of one instance. Its registry is a value: servers in one test process do not clash.
 pub struct Metrics {
     pub registry: Registry,
+    pub store: StoreMetrics,
 }
 
 impl Metrics {
     /// All metrics, at zero.
     pub fn new() -> Self {
-        Self { registry: Registry::with_prefix("dropgate") }
+        let mut registry = Registry::with_prefix("dropgate");
+        let store = StoreMetrics::register(&mut registry);
+        Self { registry, store }
     }
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// How the store and the batcher in front of it fare.
+pub struct StoreMetrics {
+    /// `dropgate_store_batch_size`: callers answered by one batch.
+    pub batch_size: Histogram,
+    /// `dropgate_store_queue_depth`: callers waiting for a batch to take them, over all rooms.
+    pub queue_depth: Gauge,
+    /// `dropgate_store_overloaded_total`: callers turned away because a queue was full.
+    pub overloaded: Counter,
+    /// `dropgate_store_call_seconds`: from sending a batch to its answer.
+    pub call_seconds: Histogram,
+    /// `dropgate_store_errors_total`: batches that failed.
+    pub errors: Counter,
+    /// `dropgate_journal_commit_seconds`: one write and one fsync of the embedded store.
+    pub journal_commit_seconds: Histogram,
+    /// `dropgate_journal_commit_batches`: batches of all rooms that shared one fsync.
+    pub journal_commit_batches: Histogram,
+    /// `dropgate_journal_snapshot_seconds`: encoding one room for its snapshot; the engine stands still as long.
+    pub journal_snapshot_seconds: Histogram,
+    /// `dropgate_journal_records`: records a restart would replay.
+    pub journal_records: Gauge,
+}
+
+impl StoreMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let this = Self {
+            batch_size: Histogram::new(sizes()),
+            queue_depth: Gauge::default(),
+            overloaded: Counter::default(),
+            call_seconds: Histogram::new(store_times()),
+            errors: Counter::default(),
+            journal_commit_seconds: Histogram::new(store_times()),
+            journal_commit_batches: Histogram::new(sizes()),
+            journal_snapshot_seconds: Histogram::new(store_times()),
+            journal_records: Gauge::default(),
+        };
+        let store = registry.sub_registry_with_prefix("store");
+        store.register("batch_size", "Callers answered by one batch", this.batch_size.clone());
+        store.register("queue_depth", "Callers waiting for a batch to take them", this.queue_depth.clone());
+        store.register("overloaded", "Callers turned away because a queue was full", this.overloaded.clone());
+        store.register("call_seconds", "From sending a batch to its answer", this.call_seconds.clone());
+        store.register("errors", "Batches that failed", this.errors.clone());
+        let journal = registry.sub_registry_with_prefix("journal");
+        journal.register("commit_seconds", "One write and one fsync", this.journal_commit_seconds.clone());
+        journal.register("commit_batches", "Batches that shared one fsync", this.journal_commit_batches.clone());
+        journal.register("snapshot_seconds", "Encoding one room's snapshot", this.journal_snapshot_seconds.clone());
+        journal.register("records", "Records a restart would replay", this.journal_records.clone());
+        this
+    }
+}
+
+/// 1, 4, 16 … 16 384: from a quiet room to the whole queue in one batch.
+fn sizes() -> impl Iterator<Item = f64> {
+    exponential_buckets(1.0, 4.0, 8)
+}
+
+/// 50 µs to 1.6 s, doubling: from a batch in memory to a disk in trouble.
+fn store_times() -> impl Iterator<Item = f64> {
+    exponential_buckets(0.000_05, 2.0, 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_reports_under_the_names_operators_rely_on() {
+        let metrics = Metrics::new();
+        metrics.store.overloaded.inc();
+        metrics.store.batch_size.observe(1.0);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &metrics.registry).unwrap();
+        for line in [
+            "dropgate_store_batch_size_count 1",
+            "dropgate_store_queue_depth 0",
+            "dropgate_store_overloaded_total 1",
+            "dropgate_store_call_seconds_count 0",
+            "dropgate_journal_commit_seconds_count 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
     }
 }

@@ -90,6 +90,11 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// Counts the changes: the same revision, the same documents.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Applies one command.
     pub fn apply(&mut self, command: &Command) -> Outcome {
         match command {

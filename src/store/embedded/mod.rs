@@ -1,26 +1,51 @@
 //! The embedded store: one engine thread that runs the rooms and journals to disk. The default, and the
 //! executable specification of every other store.
+//!
+//! [`engine`] is the thread: it takes whatever batches of all rooms have come, applies them, makes them
+//! durable in one transaction with one fsync, and only then answers.
 
-use std::{path::Path, sync::Arc};
+mod engine;
+mod state;
 
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+};
+
+use tokio::sync::oneshot;
+
+use self::engine::{Engine, Reply, Request};
 use super::{RoomReply, Store, StoreError, catalog};
 use crate::{clock::Clock, id::RoomId, room, telemetry::Metrics};
 
-/// A handle to the engine thread; cheap to clone.
+/// The most batches that wait for the engine: one a room (the lanes send no more, and there are at most
+/// 1 000 rooms), and as many calls of the catalog.
+const QUEUE_MAX: usize = 2_000;
+
+/// A handle to the engine thread; cheap to clone. The thread ends with [`Embedded::close`], or when the last
+/// handle is gone.
 #[derive(Clone)]
-pub struct Embedded {}
+pub struct Embedded {
+    requests: SyncSender<Request>,
+}
 
 /// Why a file could not be opened as a store.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("not written yet")]
-    Todo,
+    #[error("the store's thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
 }
 
 impl Embedded {
     /// A store in memory: everything is gone when the process ends.
-    pub fn memory(_clock: Clock, _metrics: Arc<Metrics>) -> Self {
-        todo!()
+    ///
+    /// # Errors
+    /// The engine thread can't be started.
+    pub fn memory(clock: Clock, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        Self::start(Engine::memory(clock, metrics))
     }
 
     /// A durable store in the folder `path`, made if it does not exist: every batch is on disk before it is answered.
@@ -31,18 +56,41 @@ impl Embedded {
         todo!()
     }
 
+    fn start(engine: Engine) -> Result<Self, OpenError> {
+        let (requests, queue) = sync_channel(QUEUE_MAX);
+        std::thread::Builder::new().name("store".to_owned()).spawn(move || engine.run(&queue))?;
+        Ok(Self { requests })
+    }
+
     /// Takes a last snapshot and ends the engine thread; later commands get `Unavailable`.
+    ///
+    /// # Errors
+    /// The snapshot could not be written; what was acknowledged is in the journal all the same.
     pub async fn close(&self) -> Result<(), StoreError> {
-        todo!()
+        self.ask(|reply| Request::Close { reply }).await
+    }
+
+    /// Sends the engine a request made around the way back, and waits for the answer.
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(request(reply)).map_err(|refused| match refused {
+            TrySendError::Full(_) => StoreError::Overloaded,
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 }
 
+fn stopped() -> StoreError {
+    StoreError::Unavailable("the store is closed".to_owned())
+}
+
 impl Store for Embedded {
-    async fn room(&self, _id: RoomId, _commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
-        todo!()
+    async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
+        self.ask(|reply| Request::Room { id, commands, reply }).await
     }
 
-    async fn catalog(&self, _commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {
-        todo!()
+    async fn catalog(&self, commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {
+        self.ask(|reply| Request::Catalog { commands, reply }).await
     }
 }
