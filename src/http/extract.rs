@@ -1,0 +1,178 @@
+//! What handlers ask for in their signatures: the room of the path, a JSON body, the visitor's ticket, the caller.
+
+use std::{net::IpAddr, sync::Arc};
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header,
+    web::{self, Bytes, BytesMut},
+};
+use futures_util::{
+    StreamExt as _,
+    future::{LocalBoxFuture, Ready, ready},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Context,
+    client_address::ClientAddress,
+    limits::{BODY_MAX_BYTES, BODY_TIMEOUT},
+    problem::{Code, Problem},
+};
+use crate::instance::LiveRoom;
+
+/// The room that the path names; an unknown id is answered without a store call.
+pub struct RoomPath(pub Arc<LiveRoom>);
+
+impl FromRequest for RoomPath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(
+            context(request).and_then(|context| room_of(request, context).map(Self).ok_or_else(Problem::unknown_room)),
+        )
+    }
+}
+
+/// What the whole HTTP side shares.
+///
+/// # Errors
+/// 500 where the application was not set up with [`super::configure`].
+pub fn context(request: &HttpRequest) -> Result<&web::Data<Context>, Problem> {
+    request.app_data::<web::Data<Context>>().ok_or_else(|| Problem::new(Code::Internal, "the service is not set up"))
+}
+
+/// The room the path names, if this instance serves it.
+pub(super) fn room_of(request: &HttpRequest, context: &Context) -> Option<Arc<LiveRoom>> {
+    context.instance.room(request.match_info().get("room")?)
+}
+
+/// Who is calling, as far as the limits care.
+pub struct Caller(pub ClientAddress);
+
+impl FromRequest for Caller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(client_ip(request).map(|address| Self(ClientAddress::of(address))))
+    }
+}
+
+/// The caller's address: the first untrusted hop from the right.
+///
+/// # Errors
+/// 500 where the connection has no address, which no TCP connection lacks.
+pub fn client_ip(request: &HttpRequest) -> Result<IpAddr, Problem> {
+    let peer = request.peer_addr().ok_or_else(|| Problem::new(Code::Internal, "the connection has no address"))?;
+    Ok(context(request)?.trusted_proxies.client(peer.ip(), request.headers()))
+}
+
+/// A JSON body that has to be there.
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = is_json(request);
+        let body = read_body(request, payload);
+        Box::pin(async move {
+            if !is_json {
+                return Err(unsupported_media_type());
+            }
+            parse_json(&body.await?).map(Self)
+        })
+    }
+}
+
+/// A JSON body that may be left out.
+pub struct OptionalJsonBody<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_json = is_json(request);
+        let body = read_body(request, payload);
+        Box::pin(async move {
+            let body = body.await?;
+            match (body.is_empty(), is_json) {
+                (true, _) => Ok(Self(T::default())),
+                (false, true) => parse_json(&body).map(Self),
+                (false, false) => Err(unsupported_media_type()),
+            }
+        })
+    }
+}
+
+/// Reads JSON, naming the field at fault.
+///
+/// # Errors
+/// 400 with `field` where the document has one.
+pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let path = error.path().to_string();
+        let detail = error.into_inner().to_string();
+        let field = Some(path).filter(|path| path != ".").or_else(|| quoted_field(&detail));
+        match field {
+            Some(field) => Problem::invalid_field(field, detail),
+            None => Problem::new(Code::InvalidRequest, format!("the body is not the JSON expected here: {detail}")),
+        }
+    })?;
+    reader.end().map_err(|error| Problem::new(Code::InvalidRequest, format!("after the document: {error}")))?;
+    Ok(value)
+}
+
+/// serde names a field that is missing or unknown in its message alone: ``missing field `name` ``.
+fn quoted_field(detail: &str) -> Option<String> {
+    let names_one = detail.starts_with("missing field `") || detail.starts_with("unknown field `");
+    names_one.then(|| detail.split('`').nth(1).map(str::to_owned)).flatten()
+}
+
+/// Reads the whole body within the bounds of size and time.
+pub fn read_body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut payload = payload.take();
+    let read = async move {
+        if announced.is_some_and(|length: usize| length > BODY_MAX_BYTES) {
+            return Err(too_large());
+        }
+        let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
+        while let Some(chunk) = payload.next().await {
+            let chunk =
+                chunk.map_err(|error| Problem::new(Code::InvalidRequest, format!("the body broke off: {error}")))?;
+            if body.len() + chunk.len() > BODY_MAX_BYTES {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    };
+    async move {
+        let late = |_| Problem::new(Code::RequestTimeout, "the body did not arrive in time");
+        tokio::time::timeout(BODY_TIMEOUT, read).await.map_err(late)?
+    }
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    essence.eq_ignore_ascii_case("application/json") || essence.eq_ignore_ascii_case("application/merge-patch+json")
+}
+
+fn too_large() -> Problem {
+    Problem::new(Code::TooLarge, format!("a body may have at most {BODY_MAX_BYTES} bytes"))
+}
+
+fn unsupported_media_type() -> Problem {
+    Problem::new(Code::UnsupportedMediaType, "send the body as application/json")
+}

@@ -1,0 +1,97 @@
+//! The HTTP side: one file a resource, problem+json errors, extractors, caching headers.
+//!
+//! [`configure`] is the one place that knows every address; [`problem`] the one table of errors; [`limits`]
+//! every bound. A handler says in its signature what it needs: [`extract`].
+
+pub mod client_address;
+pub mod cors;
+pub mod endpoint;
+pub mod extract;
+pub mod limits;
+mod outer;
+pub mod problem;
+
+use std::sync::{Arc, atomic::AtomicUsize};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    middleware::from_fn,
+    web::{self, ServiceConfig},
+};
+
+pub use self::{
+    client_address::{ClientAddress, TrustedProxies},
+    cors::Cors,
+    endpoint::endpoint,
+    extract::{Caller, JsonBody, OptionalJsonBody, RoomPath},
+    limits::Bounds,
+    problem::{Code, Problem},
+};
+use crate::instance::Instance;
+
+/// What every handler shares; one an instance.
+pub struct Context {
+    pub instance: Arc<Instance>,
+    /// The address visitors know us by, without a trailing slash.
+    pub public_url: String,
+    /// Whose `X-Forwarded-…` headers count.
+    pub trusted_proxies: TrustedProxies,
+    pub bounds: Bounds,
+    /// Requests at work, for shedding.
+    pub(crate) in_flight: AtomicUsize,
+}
+
+impl Context {
+    /// The context of an instance.
+    pub fn new(instance: Arc<Instance>, public_url: &str, trusted_proxies: TrustedProxies, bounds: Bounds) -> Self {
+        Self {
+            instance,
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            trusted_proxies,
+            bounds,
+            in_flight: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// Which addresses a listener serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surface {
+    /// Everything: there is no admin listener.
+    All,
+    /// Visitors, gates and shops; operators have a listener of their own.
+    Public,
+    /// Operators: their calls, the dashboard, metrics.
+    Admin,
+}
+
+/// Puts every address of a surface into an application.
+pub fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surface: Surface) {
+    config.app_data(context.clone()).service(
+        web::scope("")
+            .wrap(from_fn(outer::finish))
+            .configure(|config| {
+                if surface != Surface::Admin {
+                    visitors(config);
+                }
+                if surface != Surface::Public {
+                    operators(config);
+                }
+                both(config);
+            })
+            .default_service(web::to(nothing_here)),
+    );
+}
+
+/// The calls of visitors, gates and shops.
+fn visitors(_config: &mut ServiceConfig) {}
+
+/// The calls of operators: documents, keys, dashboard, metrics.
+fn operators(_config: &mut ServiceConfig) {}
+
+/// What every listener answers: health and readiness, the OpenAPI document.
+fn both(_config: &mut ServiceConfig) {}
+
+async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::new(Code::NotFound, format!("{} is no address of this service", request.path())))
+}

@@ -1,0 +1,124 @@
+//! What surrounds every request: shedding and header bounds before, the form of errors and the headers that
+//! every answer carries after.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web,
+};
+
+use super::{
+    Context,
+    limits::HEADERS_MAX_BYTES,
+    problem::{Code, Problem},
+};
+
+/// The outermost layer.
+pub(super) async fn finish(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let context = request.app_data::<web::Data<Context>>().cloned();
+    let admitted = match &context {
+        Some(context) => InFlight::enter(&context.in_flight, context.bounds.in_flight),
+        None => Err(Problem::new(Code::Internal, "the service is not set up")),
+    };
+    let mut response = match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
+        Err(problem) => request.into_response(HttpResponse::from_error(problem)),
+        Ok(_in_flight) => next.call(request).await?.map_into_boxed_body(),
+    };
+    if let Some(problem) = problem_of(&response) {
+        let mut written = write_problem(&problem, response.request());
+        keep_headers(&response, &mut written);
+        response = response.into_response(written);
+    }
+    put_security_headers(&mut response);
+    Ok(response)
+}
+
+/// A request at work; leaving gives its place back.
+struct InFlight<'a>(&'a AtomicUsize);
+
+impl<'a> InFlight<'a> {
+    fn enter(count: &'a AtomicUsize, limit: usize) -> Result<Self, Problem> {
+        let in_flight = Self(count);
+        if count.fetch_add(1, Ordering::Relaxed) >= limit {
+            return Err(Problem::new(Code::Overloaded, "this instance has as many requests at work as it can finish"));
+        }
+        Ok(in_flight)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn headers_fit(request: &ServiceRequest) -> Result<(), Problem> {
+    let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
+    let bytes: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if uri_bytes + bytes <= HEADERS_MAX_BYTES {
+        return Ok(());
+    }
+    let detail = format!("the address and all headers together may have at most {HEADERS_MAX_BYTES} bytes");
+    Err(Problem::new(Code::HeadersTooLarge, detail))
+}
+
+/// The problem behind a response, also where the framework made the response by itself.
+fn problem_of<B>(response: &ServiceResponse<B>) -> Option<Problem> {
+    let error = response.response().error()?;
+    if let Some(problem) = error.as_error::<Problem>() {
+        return Some(problem.clone());
+    }
+    Some(match response.status() {
+        StatusCode::NOT_FOUND => Problem::new(Code::NotFound, "there is nothing at this address"),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::TooLarge, "the request is too large"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+            Problem::new(Code::UnsupportedMediaType, "this type of body is not taken")
+        }
+        status if status.is_client_error() => Problem::new(Code::InvalidRequest, error.to_string()),
+        _ => {
+            tracing::error!(%error, path = response.request().path(), "a request failed");
+            Problem::new(Code::Internal, "the fault is ours, and logged")
+        }
+    })
+}
+
+fn write_problem(problem: &Problem, request: &HttpRequest) -> HttpResponse {
+    problem.json_response(Some(request.path()))
+}
+
+/// What inner layers put on the error before it was written anew: CORS, cookies.
+fn keep_headers<B>(before: &ServiceResponse<B>, written: &mut HttpResponse) {
+    let own = written.headers().clone();
+    for (name, value) in before.headers() {
+        if name != header::CONTENT_LENGTH && !own.contains_key(name) {
+            written.headers_mut().append(name.clone(), value.clone());
+        }
+    }
+}
+
+/// Headers of every answer; a handler's own win.
+fn put_security_headers<B>(response: &mut ServiceResponse<B>) {
+    const HEADERS: [(HeaderName, &str); 3] = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        // Nothing of ours is a document unless its handler says so with a policy of its own.
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Every error of the service as `application/problem+json` (RFC 9457): one table from code to status and
+//! title, and one type that handlers return.
+
+use std::{borrow::Cow, fmt};
+
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+};
+use serde_json::{Map, Value};
+
+use crate::{room::settings::FieldError, store::StoreError, token::TokenError};
+
+/// Seconds after which a caller refused for lack of capacity may try again: the queues in front of the store
+/// drain in far less.
+pub const RETRY_AFTER_OVERLOAD_SECONDS: u64 = 1;
+/// Seconds after which a caller may try again when the store was out of reach: long enough not to pile up.
+pub const RETRY_AFTER_UNAVAILABLE_SECONDS: u64 = 3;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)+) => {
+        /// What went wrong, as callers tell it apart: the last part of a problem's `type`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($(#[$doc])* $name,)+ }
+
+        impl Code {
+            /// Every code, for the OpenAPI document.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The code as callers see it.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $slug,)+ }
+            }
+
+            /// The HTTP status, as a number.
+            pub const fn status_number(self) -> u16 {
+                match self { $(Self::$name => $status,)+ }
+            }
+
+            /// What it means, in a few words that never change.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest = "invalid_request", 400, "The request cannot be taken as it is";
+    Unauthorized = "unauthorized", 401, "A valid key is needed";
+    InvalidTicket = "invalid_ticket", 401, "The ticket is not valid";
+    InvalidPass = "invalid_pass", 401, "The pass is not valid";
+    Forbidden = "forbidden", 403, "This is not allowed";
+    RoomClosed = "room_closed", 403, "The room is closed";
+    NotFound = "not_found", 404, "There is nothing here";
+    UnknownRoom = "unknown_room", 404, "There is no such room";
+    UnknownSession = "unknown_session", 404, "There is no such session";
+    MethodNotAllowed = "method_not_allowed", 405, "This address does not know the method";
+    RequestTimeout = "request_timeout", 408, "The request took too long to arrive";
+    Conflict = "conflict", 409, "The request conflicts with the present state";
+    LimitExceeded = "limit_exceeded", 409, "A limit is reached";
+    TicketLapsed = "ticket_lapsed", 410, "The ticket has lapsed";
+    SessionOver = "session_over", 410, "The session is over";
+    StaleVersion = "stale_version", 412, "The document has changed meanwhile";
+    TooLarge = "too_large", 413, "The request is too large";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body has to be JSON";
+    VersionRequired = "version_required", 428, "The version that is to be replaced has to be named";
+    RateLimited = "rate_limited", 429, "Too many requests";
+    HeadersTooLarge = "headers_too_large", 431, "The request's headers are too large";
+    Internal = "internal", 500, "Something went wrong on our side";
+    Overloaded = "overloaded", 503, "Too much to do at this moment";
+    StoreUnavailable = "store_unavailable", 503, "The store is out of reach";
+    Recovering = "recovering", 503, "The store is recovering";
+}
+
+impl Code {
+    /// The HTTP status.
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.status_number()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Seconds for `Retry-After`, for the codes that carry one.
+    fn default_retry_after(self) -> Option<u64> {
+        match self {
+            Self::Overloaded | Self::RateLimited | Self::Recovering => Some(RETRY_AFTER_OVERLOAD_SECONDS),
+            Self::StoreUnavailable => Some(RETRY_AFTER_UNAVAILABLE_SECONDS),
+            _ => None,
+        }
+    }
+}
+
+/// An error on its way to the caller.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    pub code: Code,
+    pub detail: Cow<'static, str>,
+    /// The fields of its code, beside the standard ones.
+    pub fields: Map<String, Value>,
+    pub retry_after_seconds: Option<u64>,
+    /// Further response headers, such as `Allow` or `WWW-Authenticate`.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem of that code; `detail` says what the caller can do about it.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            fields: Map::new(),
+            retry_after_seconds: code.default_retry_after(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// 400 naming the field at fault.
+    pub fn invalid_field(field: impl Into<String>, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::InvalidRequest, detail).with("field", field.into())
+    }
+
+    /// 404 for a room nobody knows.
+    pub fn unknown_room() -> Self {
+        Self::new(Code::UnknownRoom, "no room of that id is served here")
+    }
+
+    /// Adds a field of the code.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(field.to_owned(), value.into());
+        self
+    }
+
+    /// Sets `Retry-After`.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Adds a response header.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The document; `instance` is the path that was asked.
+    pub fn document(&self, instance: Option<&str>) -> Value {
+        let mut document = Map::new();
+        document.insert("type".into(), format!("urn:dropgate:{}", self.code.as_str()).into());
+        document.insert("title".into(), self.code.title().into());
+        document.insert("status".into(), self.code.status_number().into());
+        document.insert("detail".into(), self.detail.as_ref().into());
+        if let Some(instance) = instance {
+            document.insert("instance".into(), instance.into());
+        }
+        for (field, value) in &self.fields {
+            // The standard members win over a field of the same name.
+            document.entry(field.clone()).or_insert_with(|| value.clone());
+        }
+        Value::Object(document)
+    }
+
+    /// The answer for programs; `instance` is the path that was asked.
+    pub fn json_response(&self, instance: Option<&str>) -> HttpResponse {
+        let mut response = HttpResponse::build(self.code.status());
+        response.content_type("application/problem+json");
+        self.put_headers(response.body(self.document(instance).to_string()))
+    }
+
+    /// Puts the headers every form of this error carries.
+    pub(super) fn put_headers(&self, mut response: HttpResponse) -> HttpResponse {
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    // The middleware writes it anew with the path asked, or as a page; this is what stands if it can't.
+    fn error_response(&self) -> HttpResponse {
+        self.json_response(None)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Overloaded => {
+                Self::new(Code::Overloaded, "more is asked of this room than can be queued; nothing was done")
+            }
+            StoreError::Unavailable(reason) => {
+                // The reason is for the operator: logged here, once, and not told to visitors.
+                tracing::error!(reason, "the store did not answer");
+                Self::new(Code::StoreUnavailable, "whether the request was carried out is not known; try it again")
+            }
+        }
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Self::invalid_field(error.field, error.detail)
+    }
+}
+
+/// What a visitor is told of a ticket that was not accepted.
+pub fn invalid_ticket(error: TokenError) -> Problem {
+    Problem::new(Code::InvalidTicket, error.to_string())
+}
