@@ -1,0 +1,10 @@
+//! The server from outside: a spawned process, real HTTP.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[test]
+fn the_program_names_itself() {
+    let output = support::server::dropgate().arg("--version").output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+}
