@@ -15,10 +15,18 @@ use std::{net::SocketAddr, path::PathBuf};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 
-pub use address::{Network, PublicUrl, StoreUrl};
+pub use address::{PublicUrl, StoreUrl};
 pub use load::{ConfigError, Flags, Sources, load};
 
-use crate::{id::RoomId, room, token::keys::Purpose};
+use crate::{
+    http::{
+        client_address::Network,
+        limits::{CONNECTIONS_MAX, IN_FLIGHT_MAX},
+    },
+    id::RoomId,
+    room,
+    token::keys::Purpose,
+};
 
 /// The commented reference of every setting, as `dropgate` ships it.
 pub const REFERENCE: &str = include_str!("config/default.toml");
@@ -79,8 +87,6 @@ pub struct Limits {
     pub max_connections: usize,
     /// Requests being answered, over all threads; further ones get 503 at once.
     pub max_in_flight: usize,
-    /// How long an idle connection is kept.
-    pub keep_alive_seconds: u64,
 }
 
 /// `[log]`: what is written to stderr.
@@ -175,9 +181,7 @@ impl Default for Server {
 
 impl Default for Limits {
     fn default() -> Self {
-        // An idle connection costs some 10 kB, so this is a few hundred MB at worst; a request in flight holds at
-        // most its body of 64 kB, and a thousand in flight is already more than a store answers in a second.
-        Self { max_connections: 25_000, max_in_flight: 4_096, keep_alive_seconds: 15 }
+        Self { max_connections: CONNECTIONS_MAX, max_in_flight: IN_FLIGHT_MAX }
     }
 }
 

@@ -1,13 +1,7 @@
 //! The kinds of address a setting can be, parsed once.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    str::FromStr,
-};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
-use ipnet::IpNet;
 use serde::Deserialize;
 use url::{Position, Url};
 
@@ -25,10 +19,6 @@ pub enum StoreUrl {
     /// `file:PATH` embedded and durable, in that folder.
     File(PathBuf),
 }
-
-/// An address, or a block of them in CIDR form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network(IpNet);
 
 /// A text that is not the address it should be: a sentence that says what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,30 +103,6 @@ impl FromStr for StoreUrl {
             }
             _ => no("must be memory: or file:PATH"),
         }
-    }
-}
-
-impl Network {
-    /// Whether `address` is in it. An IPv4 address written as IPv6 (`::ffff:…`) is the IPv4 address.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.contains(&address.to_canonical())
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Network {
-    type Err = InvalidAddress;
-
-    fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        let single = text.parse::<IpAddr>().map(IpNet::from);
-        single.or_else(|_| text.parse::<IpNet>()).map(|net| Self(net.trunc())).map_err(|_| {
-            InvalidAddress(format!("{text:?} must be an address like 10.0.0.7 or a block like 10.0.0.0/8"))
-        })
     }
 }
 

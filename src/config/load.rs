@@ -152,7 +152,11 @@ fn parse_file(file: &FileText) -> Result<Config, ConfigError> {
     let deserializer = toml::Deserializer::parse(&file.text).map_err(|error| refuse(&error, String::new()))?;
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().to_string();
-        refuse(error.inner(), if path == "." { String::new() } else { path })
+        let mut refused = refuse(error.inner(), if path == "." { String::new() } else { path });
+        if refused.key == "sales" {
+            refused.detail = "sales are not in this version: only rooms can be declared".to_owned();
+        }
+        refused
     })
 }
 
@@ -254,7 +258,18 @@ fn flag_settings(flags: &Flags) -> Vec<(&'static str, String)> {
     .collect()
 }
 
-fn admin_key(environment: &BTreeMap<String, String>) -> Result<Option<SecretString>, ConfigError> {
+/// The environment of this process; what is not Unicode is none of ours.
+pub fn process_environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The secret of the key `env-admin`, if the environment has one.
+///
+/// # Errors
+/// It is too short, given twice, or its file can't be read.
+pub fn admin_key(environment: &BTreeMap<String, String>) -> Result<Option<SecretString>, ConfigError> {
     let from_file = format!("{ADMIN_KEY}_FILE");
     let (variable, secret) = match (environment.get(ADMIN_KEY), environment.get(&from_file)) {
         (None, None) => return Ok(None),
