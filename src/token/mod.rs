@@ -1,62 +1,39 @@
 //! Signed tokens: tickets, passes, entry passes, session cookies, and the keys that sign them.
 //!
 //! Each kind has its own keys, its own `typ` and a pinned algorithm; none is ever accepted as another.
+//! [`keys`] makes and rotates the keys, [`ring`] signs and verifies with those in force, one file a kind says
+//! what the kind claims. [`return_url`] decides where a visitor may be sent.
 
+pub mod dashboard;
+pub mod entry;
 pub mod keys;
+pub mod name;
+pub mod pass;
 pub mod return_url;
+pub mod ring;
+pub mod session;
+pub mod ticket;
 
-use crate::{
-    id::RoomId,
-    room::{Epoch, Position, SessionRef},
-    time::UnixMs,
-};
+#[cfg(test)]
+mod tests;
 
-/// The proof of a visitor's place in a room's line (HS256, for our own eyes).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    pub room: RoomId,
-    pub kind: TicketKind,
-    pub number: Position,
-    pub epoch: Epoch,
-    pub issued: UnixMs,
-}
+pub use dashboard::DashboardCookie;
+pub use entry::EntryPass;
+pub use keys::{Purpose, SigningKey};
+pub use pass::Pass;
+pub use return_url::{ReturnPolicy, ReturnUrl};
+pub use ring::KeyRing;
+pub use session::SessionCookie;
+pub use ticket::{Ticket, TicketKind};
 
-/// What a ticket's number counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TicketKind {
-    Position,
-    /// A draw number, before positions are drawn.
-    Draw,
-}
+use crate::room::Tag;
 
-/// The admission token of an app or a reservation (ES256, until the session's deadline).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pass {
-    pub room: RoomId,
-    pub session: SessionRef,
-    /// The session's start: `iat` and `nbf` are 60 s before it.
-    pub start: UnixMs,
-    /// The session's deadline.
-    pub deadline: UnixMs,
-}
+/// The longest token that is looked at, in bytes: ours stay below 1 kB; whoever sends more sends something else.
+pub const TOKEN_MAX_BYTES: usize = 4_096;
 
-/// The short form for the way back (ES256, 120 s, one exchange): the only token that ever stands in a URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntryPass {
-    pub room: RoomId,
-    pub session: SessionRef,
-    /// When it was issued, by the room's clock, in ms: the order of exchanges.
-    pub issued: UnixMs,
-    pub session_deadline: UnixMs,
-}
-
-/// What the gate's session cookie carries (HS256, no deadline: the store knows whether the session lives).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionCookie {
-    pub room: RoomId,
-    pub session: SessionRef,
-    pub exchanged: UnixMs,
-}
+/// How far the clocks of two machines may be apart, in ms: `iat` and `nbf` lie so far back, and a deadline is
+/// given so much grace.
+pub const CLOCK_SKEW_MS: u64 = 60_000;
 
 /// Why a token was not accepted. The bearer is told no more than this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,4 +47,32 @@ pub enum TokenError {
     /// Signed by us for another room.
     #[error("the token belongs to another room")]
     OtherRoom,
+}
+
+/// `N` bytes nobody can guess.
+///
+/// # Panics
+/// Never in practice: the generator reseeds itself and ends the process rather than fail.
+#[must_use]
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    #[expect(clippy::expect_used, reason = "there is no safe way to go on without random numbers")]
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random number generator works");
+    bytes
+}
+
+/// A fresh tag for a session's name.
+#[must_use]
+pub fn random_tag() -> Tag {
+    Tag(u64::from_le_bytes(random_bytes()))
+}
+
+/// Bytes as lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
