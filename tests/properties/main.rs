@@ -1,0 +1,3 @@
+//! Properties of the pure parts, checked over many random cases.
+
+mod tokens;
