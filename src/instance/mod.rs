@@ -1,45 +1,259 @@
 //! What one running process knows: the rooms it serves with their latest views, the keys in force, the API
 //! keys. It follows the catalog, ticks the rooms, and knows nothing of HTTP.
+//!
+//! Look-ups read one [`directory`] that is replaced as a whole, so that a request takes no lock and never sees half
+//! a change. [`rooms`] and [`api_keys`] are what operators do, [`signing`] keeps keys to sign with, [`tasks`]
+//! is what runs by itself.
 
-use std::sync::Arc;
+pub mod api_key;
+mod api_keys;
+mod directory;
+mod documents;
+mod live;
+mod merge;
+mod options;
+mod rooms;
+mod signing;
+mod tasks;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio::{
+    sync::{Mutex as AsyncMutex, watch},
+    task::JoinHandle,
+};
+use uuid::Uuid;
+
+use self::{
+    api_key::ApiKey,
+    directory::{Directory, Reader},
+    documents::Documents,
+};
+pub use self::{
+    api_keys::{CreatedKey, NewKey},
+    live::{LiveRoom, Memo},
+    options::{DeclaredKey, Options, SigningPolicy},
+    rooms::PutRoom,
+};
 use crate::{
     clock::Clock,
     id::RoomId,
-    room::Document,
-    store::{Backend, batcher::Lane},
+    room::{Document, settings::FieldError},
+    store::{
+        Backend, StoreError,
+        catalog::{Expect, Kind},
+    },
     telemetry::Metrics,
-    token::keys::KeyRing,
+    time::UnixMs,
+    token::{KeyRing, ring::KeyError},
 };
 
 /// One running `dropgate serve`.
 pub struct Instance {
     pub clock: Clock,
     pub metrics: Arc<Metrics>,
-    store: Backend,
+    /// This process, for as long as it runs.
+    pub id: Uuid,
+    pub started: UnixMs,
+    options: Options,
+    documents: Documents,
+    directory: ArcSwap<Directory>,
+    /// Held while the directory is brought up to the catalog, so that an older listing never replaces a newer one.
+    following: AsyncMutex<()>,
+    stop: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A room this instance serves. A change of settings makes a new one around the same lane.
-pub struct LiveRoom {
-    pub document: Arc<Document>,
-    /// The document's version in the catalog.
-    pub version: u64,
-    pub lane: Arc<Lane<Backend>>,
+/// What `GET /v1/instances` tells of one instance.
+#[derive(Clone, Debug)]
+pub struct InstanceInfo {
+    pub id: Uuid,
+    pub build: String,
+    pub started: UnixMs,
+    pub last_seen: UnixMs,
+    /// The version of each room's settings that this instance obeys.
+    pub rooms: Vec<(RoomId, u64)>,
+}
+
+/// Why an instance did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A declared room can't be taken.
+    #[error("room `{room}`: {error}")]
+    Room { room: String, error: FieldError },
+    /// Two keys of one name, or a key that says nothing.
+    #[error("key `{name}`: {detail}")]
+    Key { name: String, detail: String },
+    /// A signing key can't be read.
+    #[error(transparent)]
+    SigningKey(#[from] KeyError),
+    #[error(transparent)]
+    Operate(#[from] OperateError),
+}
+
+/// Why an operator's call did nothing, told apart by what the caller can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperateError {
+    /// The document can't be taken; nothing changed.
+    #[error(transparent)]
+    Invalid(#[from] FieldError),
+    /// No such room or key.
+    #[error("there is no such document")]
+    Unknown,
+    /// Another version stands there than the caller said (none: nothing stands there).
+    #[error("another version stands there")]
+    Stale { found: Option<u64> },
+    /// It can't be done while things are as they are.
+    #[error("{0}")]
+    Conflict(String),
+    /// There are as many as there may be.
+    #[error("there may be at most {limit} of them")]
+    Full { limit: usize },
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
 impl Instance {
+    /// Loads the catalog, makes what is declared and not yet there, and starts following and ticking.
+    ///
+    /// # Errors
+    /// What is declared can't be taken, or the store does not answer.
+    pub async fn start(
+        store: Backend,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        options: Options,
+    ) -> Result<Arc<Self>, StartError> {
+        options.check()?;
+        let documents = Documents { store };
+        declare_rooms(&documents, &options.rooms).await?;
+        let directory = load(&documents, &options, &metrics, clock.now()).await?;
+        let started = clock.now();
+        let instance = Arc::new(Self {
+            clock,
+            metrics,
+            id: Uuid::now_v7(),
+            started,
+            options,
+            documents,
+            directory: ArcSwap::from_pointee(directory),
+            following: AsyncMutex::new(()),
+            stop: watch::channel(false).0,
+            tasks: Mutex::default(),
+        });
+        instance.refresh().await?;
+        let tasks = tasks::spawn(&instance);
+        *instance.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
+        Ok(instance)
+    }
+
     /// The room of that id: a look-up in memory.
-    pub fn room(&self, _id: &str) -> Option<Arc<LiveRoom>> {
-        todo!()
+    pub fn room(&self, id: &str) -> Option<Arc<LiveRoom>> {
+        self.directory.load().rooms.get(id).cloned()
     }
 
     /// The signing keys in force.
     pub fn keys(&self) -> Arc<KeyRing> {
-        todo!()
+        Arc::clone(&self.directory.load().ring)
     }
 
     /// All rooms, ordered by id.
     pub fn rooms(&self) -> Vec<(RoomId, Arc<LiveRoom>)> {
-        todo!()
+        let directory = self.directory.load();
+        let mut rooms: Vec<_> = directory.rooms.iter().map(|(id, room)| (id.clone(), Arc::clone(room))).collect();
+        rooms.sort_by(|a, b| a.0.cmp(&b.0));
+        rooms
+    }
+
+    /// The API key of that secret: a look-up in memory.
+    pub fn api_key(&self, secret: &str) -> Option<Arc<ApiKey>> {
+        self.directory.load().api_keys.by_secret(secret)
+    }
+
+    /// The API key of that id, secret unseen: for a sign-in that was made with it before.
+    pub fn api_key_by_id(&self, id: &str) -> Option<Arc<ApiKey>> {
+        self.directory.load().api_keys.by_id(id)
+    }
+
+    /// `public_url` without a trailing slash: the issuer of our tokens.
+    pub fn public_url(&self) -> &str {
+        &self.options.public_url
+    }
+
+    /// The version of this program.
+    pub fn build(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+
+    /// All running instances. On an embedded store there is one, this; it is asked of the store all the same, because
+    /// a shared store knows the others.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn instances(&self) -> Result<Vec<InstanceInfo>, StoreError> {
+        self.ready().await?;
+        let rooms = self.rooms().into_iter().map(|(id, room)| (id, room.version)).collect();
+        Ok(vec![InstanceInfo {
+            id: self.id,
+            build: self.build().to_owned(),
+            started: self.started,
+            last_seen: self.clock.now(),
+            rooms,
+        }])
+    }
+
+    /// Asks the store for an answer, any answer.
+    ///
+    /// # Errors
+    /// The store does not give one.
+    pub async fn ready(&self) -> Result<(), StoreError> {
+        let known = self.directory.load().revision;
+        self.documents.list(known).await.map(|_| ())
+    }
+
+    /// Ends what runs by itself and waits for it. Look-ups and operator calls go on working.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a background task of the instance died");
+            }
+        }
     }
 }
+
+/// Declared rooms that do not exist are created; those that do are left alone, because a restart must not undo what
+/// an operator changed since.
+async fn declare_rooms(documents: &Documents, rooms: &[Document]) -> Result<(), StartError> {
+    for document in rooms {
+        match documents.put_room(document, Expect::Absent).await {
+            Ok(_) | Err(OperateError::Stale { .. }) => {}
+            Err(OperateError::Invalid(error)) => {
+                return Err(StartError::Room { room: document.id.to_string(), error });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Everything as the catalog has it, once there is a signing key for every purpose.
+async fn load(
+    documents: &Documents,
+    options: &Options,
+    metrics: &Arc<Metrics>,
+    now: UnixMs,
+) -> Result<Directory, StartError> {
+    let entries = documents.list(0).await.map_err(OperateError::from)?.entries.unwrap_or_default();
+    let stored: Vec<_> =
+        entries.iter().filter(|entry| entry.kind == Kind::SigningKey).filter_map(documents::read).collect();
+    signing::keep(documents, options, &stored, now).await?;
+    let listing = documents.list(0).await.map_err(OperateError::from)?;
+    let reader = Reader { options, store: &documents.store, metrics };
+    Ok(reader.read(listing.revision, &listing.entries.unwrap_or_default(), None)?)
+}
+
+#[cfg(test)]
+mod tests;

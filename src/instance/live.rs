@@ -1,0 +1,135 @@
+//! One room as this instance serves it.
+
+use std::{any::Any, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+
+use crate::{
+    id::RoomId,
+    room::{Command, Document, Epoch, Rules, View},
+    store::{Backend, batcher::Lane},
+    time::UnixMs,
+    token::ReturnPolicy,
+};
+
+/// A room this instance serves. A change of settings makes a new one around the same lane, so what is computed from
+/// the settings is computed once a change and not once a request.
+pub struct LiveRoom {
+    pub id: RoomId,
+    pub document: Arc<Document>,
+    /// The document's version in the catalog.
+    pub version: u64,
+    /// What the line obeys of the document.
+    pub rules: Rules,
+    /// The epoch the line started with, above that of any room deleted before.
+    pub first_epoch: Epoch,
+    pub lane: Arc<Lane<Backend>>,
+    /// Where its visitors may be sent.
+    pub return_policy: ReturnPolicy,
+    /// What HTTP made of the latest view: the status in each encoding.
+    pub status: Memo,
+    /// What HTTP made of the document: the page in each encoding.
+    pub page: Memo,
+}
+
+impl LiveRoom {
+    /// A room of this document, which must be a validated one.
+    pub(super) fn new(
+        document: Document,
+        public_url: &str,
+        version: u64,
+        first_epoch: Epoch,
+        lane: Arc<Lane<Backend>>,
+    ) -> Self {
+        Self {
+            id: document.id.clone(),
+            rules: document.rules(),
+            return_policy: ReturnPolicy::new(&document, public_url),
+            document: Arc::new(document),
+            version,
+            first_epoch,
+            lane,
+            status: Memo::default(),
+            page: Memo::default(),
+        }
+    }
+
+    /// The command that makes the line obey this document; a line that already does ignores it.
+    pub(super) fn configure(&self) -> Command {
+        Command::Configure { version: self.version, first_epoch: self.first_epoch, rules: self.rules.clone() }
+    }
+
+    /// Whether the line may not obey this document yet: the process that wrote it may have died before it said so.
+    pub(super) fn lags(&self) -> bool {
+        self.lane.view().is_none_or(|view| view.version < self.version || view.epoch < self.first_epoch)
+    }
+
+    /// Whether a tick at `now` would do something: move the line, end a session, or cross the opening or the closing.
+    pub(super) fn wants_tick(&self, now: UnixMs) -> bool {
+        let crossed = |view: &View, time: Option<UnixMs>| time.is_some_and(|at| view.now < at && at <= now);
+        self.lane.view().is_some_and(|view| {
+            moves(&view) || crossed(&view, self.rules.opens_at) || crossed(&view, self.rules.closes_at)
+        })
+    }
+}
+
+/// Whether time alone changes this room: somebody waits, may claim, or is inside.
+fn moves(view: &View) -> bool {
+    view.waiting() > 0 || view.outstanding() > 0 || view.inside > 0
+}
+
+/// The last value made from a source that is always replaced as a whole: made again only when another source is
+/// shown. Untyped, because what HTTP makes of a room is no business of the instance.
+#[derive(Default)]
+pub struct Memo {
+    made: ArcSwapOption<Made>,
+}
+
+struct Made {
+    // Held on to, so that no other source can come to live at the same address.
+    source: Arc<dyn Any + Send + Sync>,
+    value: Arc<dyn Any + Send + Sync>,
+}
+
+impl Memo {
+    /// The value made from `source`. Threads that meet a new source at once may each make it; one stays.
+    pub fn get_or_make<S, T>(&self, source: &Arc<S>, make: impl FnOnce(&S) -> T) -> Arc<T>
+    where
+        S: Any + Send + Sync,
+        T: Any + Send + Sync,
+    {
+        if let Some(made) = &*self.made.load()
+            && std::ptr::addr_eq(Arc::as_ptr(&made.source), Arc::as_ptr(source))
+            && let Ok(value) = Arc::downcast(Arc::clone(&made.value))
+        {
+            return value;
+        }
+        let value = Arc::new(make(source));
+        let (source, kept) = (Arc::clone(source), Arc::clone(&value));
+        self.made.store(Some(Arc::new(Made { source, value: kept })));
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memo_makes_a_value_once_a_source() {
+        let memo = Memo::default();
+        let first = Arc::new(1_u64);
+        assert_eq!(*memo.get_or_make(&first, |n| n + 1), 2);
+        assert_eq!(*memo.get_or_make(&first, |_| 99_u64), 2, "the same source is not made again");
+        // Equal, but another source: it may have been replaced for a reason.
+        assert_eq!(*memo.get_or_make(&Arc::new(1_u64), |n| n + 5), 6);
+    }
+
+    #[test]
+    fn a_memo_asked_for_another_type_makes_that() {
+        let memo = Memo::default();
+        let source = Arc::new(7_u64);
+        memo.get_or_make(&source, |n| *n);
+        assert_eq!(*memo.get_or_make(&source, ToString::to_string), "7");
+    }
+}
