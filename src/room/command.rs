@@ -49,7 +49,8 @@ pub enum Command {
     Claim { place: Place, tag: Tag },
     /// At the gate of an idle room: join, claim and exchange in one step, only if nobody waits and a permit is to spare.
     Admit { tag: Tag },
-    /// Asks where a place stands; changes nothing.
+    /// Asks where a place stands. Changes nothing, unless the place was forgotten: a signed number above the tail
+    /// raises the tail, here as in Claim and Leave, before somebody else gets it.
     Look { place: Place },
     /// Exchanges an entry pass issued at `issued` for the browser's session cookie: only if strictly newer
     /// than the session's last, so a posted link admits one browser and the latest wins.

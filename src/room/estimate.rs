@@ -1,8 +1,23 @@
 //! How long a visitor will wait: an interval from the observed speed of the head.
+//!
+//! The page computes the same from the status alone. With `places = ahead + 1` (the visitor's own place is called
+//! too) and `pace` in thousandths of a position a minute (`pace_per_minute` × 1000):
+//!
+//! ```text
+//! opens  = state is "scheduled" ? max(0, ceil((opens_at − now) / 1000)) : 0          seconds
+//! low    = opens + floor(places × 60 000 / pace.high)
+//! likely = opens + ceil (places × 60 000 / pace.likely)
+//! high   = opens + ceil (places × 60 000 / pace.low)
+//! ```
+//!
+//! In state `free` all three are 0; in `paused` and `closed` nothing can be said. [`super::pace`] says how the pace
+//! is observed: it starts at the room's rate, glides to what is seen within a minute of a standing line, and looks
+//! back five minutes. So the estimate rises only with a cause the status shows: another `rate_per_minute`, a pause,
+//! a postponed opening, or `held_back`.
 
 use serde::{Deserialize, Serialize};
 
-use super::view::View;
+use super::view::{Phase, View};
 
 /// A wait in whole seconds, as an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +27,23 @@ pub struct Wait {
     pub high: u64,
 }
 
+/// The longest wait ever said, a year: further than that nobody plans.
+const WAIT_MAX_SECONDS: u64 = 365 * 86_400;
+
 /// The wait of a visitor with `ahead` others before it; none while nothing can be said (paused, closed).
-pub fn wait(_view: &View, _rate_per_minute: u64, _ahead: u64) -> Option<Wait> {
-    todo!()
+pub fn wait(view: &View, ahead: u64) -> Option<Wait> {
+    let opens = match view.phase {
+        Phase::Paused | Phase::Closed => return None,
+        Phase::Free => return Some(Wait { low: 0, likely: 0, high: 0 }),
+        Phase::Scheduled => view.opens_at.map_or(0, |at| at.since(view.now).div_ceil(1000)),
+        Phase::Running => 0,
+    };
+    // Milliseconds a minute times thousandths, over milliseconds a second.
+    let places = ahead.saturating_add(1).saturating_mul(60_000);
+    let bounded = |seconds: u64| opens.saturating_add(seconds).min(WAIT_MAX_SECONDS);
+    Some(Wait {
+        low: bounded(places / view.pace.high_milli.max(1)),
+        likely: bounded(places.div_ceil(view.pace.likely_milli.max(1))),
+        high: bounded(places.div_ceil(view.pace.low_milli.max(1))),
+    })
 }

@@ -1,16 +1,46 @@
 //! The state machine of a room: command in, outcome out.
+//!
+//! Every command first ticks the room to its own `now`. A tick that would change nothing but credit leaves the
+//! state untouched, so that reads stay reads: what credit has grown since is computed from `last` when needed.
+
+mod place;
+mod session;
+mod tick;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
-    command::{Command, Outcome},
-    view::View,
+    bounds::{POSITION_MAX, TIME_MAX_MS},
+    calls::Calls,
+    claimed::Claimed,
+    command::{Command, Epoch, Outcome, Position, Refusal},
+    pace::Observed,
+    sessions::Sessions,
+    settings::{Mode, Rules},
+    view::{HeldBack, Phase, View},
 };
 use crate::time::UnixMs;
 
 /// A room's line. Serialisable whole: a snapshot of it is its state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Room {}
+pub struct Room {
+    /// The version of the settings in force.
+    version: u64,
+    rules: Rules,
+    epoch: Epoch,
+    /// The time of the last change: `credit` is as of then, and time never runs backwards before it.
+    last: UnixMs,
+    tail: Position,
+    head: Position,
+    entered: u64,
+    lapsed: u64,
+    /// In units of 1/60 000 permit.
+    credit: u64,
+    calls: Calls,
+    claimed: Claimed,
+    sessions: Sessions,
+    observed: Observed,
+}
 
 /// What came of a command, and whether the room's state is another than before.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,14 +50,178 @@ pub struct Applied {
     pub changed: bool,
 }
 
+impl Applied {
+    fn changed(outcome: Outcome) -> Self {
+        Self { outcome, changed: true }
+    }
+
+    fn unchanged(outcome: Outcome) -> Self {
+        Self { outcome, changed: false }
+    }
+
+    fn refused(refusal: Refusal) -> Self {
+        Self::unchanged(Outcome::Refused(refusal))
+    }
+}
+
 impl Room {
     /// Applies one command to a room that may not exist yet, or no longer.
-    pub fn apply(_room: &mut Option<Room>, _now: UnixMs, _command: &Command) -> Applied {
-        todo!()
+    pub fn apply(room: &mut Option<Room>, now: UnixMs, command: &Command) -> Applied {
+        match (room.as_mut(), command) {
+            (Some(room), Command::Configure { version, first_epoch, rules }) => {
+                room.configure(room.at(now), *version, *first_epoch, rules)
+            }
+            (None, Command::Configure { version, first_epoch, rules }) => {
+                let now = UnixMs(now.0.min(TIME_MAX_MS));
+                *room = Some(Self::new(now, *version, *first_epoch, rules.bounded()));
+                Applied::changed(Outcome::Done)
+            }
+            (Some(_), Command::Delete) => {
+                *room = None;
+                Applied::changed(Outcome::Done)
+            }
+            (None, Command::Delete) => Applied::unchanged(Outcome::Done),
+            (Some(room), command) => room.step(room.at(now), command),
+            (None, _) => Applied::refused(Refusal::UnknownRoom),
+        }
     }
 
     /// What the room shows of itself at `now`.
-    pub fn view(&self, _now: UnixMs) -> View {
-        todo!()
+    pub fn view(&self, now: UnixMs) -> View {
+        let now = self.at(now);
+        let standing_ms = if self.head < self.tail { self.moving_ms(now) } else { 0 };
+        View {
+            now,
+            version: self.version,
+            epoch: self.epoch,
+            term: 0,
+            phase: self.phase(now),
+            mode: self.rules.mode,
+            rate_per_minute: self.rules.rate_per_minute,
+            opens_at: self.rules.opens_at,
+            closes_at: self.rules.closes_at,
+            tail: self.tail,
+            head: self.head,
+            entered: self.entered,
+            lapsed: self.lapsed,
+            inside: self.sessions.count(),
+            pace: self.observed.pace(now, standing_ms, self.rules.rate_per_minute),
+            entering_per_minute: self.observed.entering_per_minute(now),
+            held_back: self.held_back(now),
+            decaying: self.observed.is_decaying(now),
+        }
+    }
+
+    fn new(now: UnixMs, version: u64, first_epoch: Epoch, rules: Rules) -> Self {
+        Self {
+            version,
+            epoch: first_epoch,
+            last: now,
+            tail: 0,
+            head: 0,
+            entered: 0,
+            lapsed: 0,
+            credit: rules.ready_units(),
+            calls: Calls::default(),
+            claimed: Claimed::default(),
+            sessions: Sessions::default(),
+            observed: Observed::default(),
+            rules,
+        }
+    }
+
+    /// The room's time at `now`: never before its last change, never past the end of time.
+    fn at(&self, now: UnixMs) -> UnixMs {
+        UnixMs(now.0.min(TIME_MAX_MS)).max(self.last)
+    }
+
+    fn step(&mut self, now: UnixMs, command: &Command) -> Applied {
+        let ticked = self.tick(now);
+        let mut applied = match *command {
+            Command::Join { count } => self.join(now, count),
+            Command::Claim { place, tag } => self.claim(now, place, tag),
+            Command::Admit { tag } => self.admit(now, tag),
+            Command::Look { place } => self.look(now, place),
+            Command::Leave { place } => self.leave(now, place),
+            Command::Exchange { session, issued } => self.exchange(now, session, issued),
+            Command::Check { session, holder } => self.check(session, holder),
+            Command::Renew { session } => self.renew(now, session),
+            Command::Finish { session } => self.finish(now, session),
+            Command::Reset => self.reset(now),
+            Command::Tick | Command::Configure { .. } | Command::Delete => Applied::unchanged(Outcome::Done),
+        };
+        applied.changed |= ticked;
+        applied
+    }
+
+    /// Ticks with the old values, then takes the new ones. Credit is cut to what may stand ready now, and to
+    /// nothing where everyone passed; calls keep the deadlines they were promised.
+    fn configure(&mut self, now: UnixMs, version: u64, first_epoch: Epoch, rules: &Rules) -> Applied {
+        if version <= self.version {
+            return Applied::unchanged(Outcome::Done);
+        }
+        let rules = rules.bounded();
+        if first_epoch > self.epoch {
+            *self = Self::new(now, version, first_epoch, rules);
+            return Applied::changed(Outcome::Done);
+        }
+        self.change(now, |room| {
+            let was_open = room.rules.mode == Mode::Open;
+            let is_open = rules.mode == Mode::Open;
+            if was_open != is_open || room.rules.rate_per_minute != rules.rate_per_minute {
+                room.observed.forget_moves();
+            }
+            let kept = if was_open && !is_open { 0 } else { room.credit };
+            room.credit = kept.min(rules.ready_units());
+            room.version = version;
+            room.rules = rules;
+        });
+        Applied::changed(Outcome::Done)
+    }
+
+    /// Empties the line. Credit stays: a reset makes no permits, whatever it takes away.
+    fn reset(&mut self, now: UnixMs) -> Applied {
+        self.change(now, |room| {
+            let fresh = Self::new(now, room.version, room.epoch.saturating_add(1), room.rules.clone());
+            *room = Self { credit: room.credit, ..fresh };
+        });
+        Applied::changed(Outcome::Done)
+    }
+
+    /// What the room is doing at `now`. A closed room is closed whatever else, then the opening comes before the mode.
+    fn phase(&self, now: UnixMs) -> Phase {
+        let closed = self.rules.mode == Mode::Closed || self.rules.closes_at.is_some_and(|at| at <= now);
+        match self.rules.mode {
+            _ if closed => Phase::Closed,
+            _ if self.rules.opens_at.is_some_and(|at| now < at) => Phase::Scheduled,
+            Mode::Open => Phase::Free,
+            Mode::Hold => Phase::Paused,
+            Mode::Queue | Mode::Closed => Phase::Running,
+        }
+    }
+
+    /// Positions called whose visitors may still claim.
+    fn outstanding(&self) -> u64 {
+        self.head - self.entered - self.lapsed
+    }
+
+    fn held_back(&self, now: UnixMs) -> Option<HeldBack> {
+        if self.phase(now) != Phase::Running || self.head == self.tail {
+            None
+        } else if self.spare_places() == 0 {
+            Some(HeldBack::ShopFull)
+        } else if self.units_to_ceiling() < super::bounds::PERMIT {
+            Some(HeldBack::NoShows)
+        } else {
+            None
+        }
+    }
+
+    /// Whether `count` more positions can be issued.
+    fn has_room_for(&self, count: u64) -> bool {
+        self.tail.saturating_add(count) <= POSITION_MAX
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,17 +1,23 @@
 //! THE LINE, pure: no clock, no I/O, no randomness. Time and entropy come in as arguments.
 //!
 //! [`settings`] is the document an operator writes, [`command`] what can be asked of a room and what it
-//! answers, [`line`] the state machine itself, [`calls`], [`claimed`] and [`pace`] its parts,
-//! [`view`] what a room shows of itself, [`estimate`] how long a visitor will wait.
+//! answers, [`line`] the state machine itself, `calls`, `claimed`, `sessions` and [`pace`] its parts,
+//! [`view`] what a room shows of itself, [`estimate`] how long a visitor will wait, [`bounds`] every limit of these.
 
+pub mod bounds;
+mod calls;
+mod claimed;
 pub mod command;
 pub mod estimate;
 pub mod line;
 pub mod pace;
+mod sessions;
 pub mod settings;
+mod validate;
 pub mod view;
 
 pub use command::{Command, Epoch, Holder, Outcome, Place, Position, Refusal, Session, SessionRef, Standing, Tag};
-pub use line::Room;
+pub use line::{Applied, Room};
 pub use settings::{Document, Mode, Rules};
+pub use validate::Logo;
 pub use view::{HeldBack, Phase, View};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::bounds;
 use crate::{id::RoomId, time::UnixMs};
 
 /// A room's document. What is left out takes the default; unknown fields are refused by name.
@@ -108,7 +109,7 @@ pub struct Page {
 
 /// A text, or one a language.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a text, or an object with one text a language")]
 pub enum Localized {
     One(String),
     ByLanguage(BTreeMap<String, String>),
@@ -144,32 +145,115 @@ pub struct Rules {
 }
 
 impl Document {
-    /// Checks every field against its bounds and the others.
-    ///
-    /// # Errors
-    /// The first field that can't be taken.
-    pub fn validate(&self) -> Result<(), FieldError> {
-        todo!()
-    }
-
     /// The part the line obeys. Call on a validated document.
     pub fn rules(&self) -> Rules {
-        todo!()
+        let ms = |seconds: u64| seconds.saturating_mul(1000);
+        Rules {
+            mode: self.mode,
+            rate_per_minute: self.rate_per_minute,
+            burst: self.burst.unwrap_or_else(|| default_burst(self.rate_per_minute)),
+            max_active: self.max_active,
+            claim_window_ms: ms(self.claim_window_seconds),
+            overcall: self.overcall,
+            session_ms: ms(self.session_seconds),
+            session_renewal: self.session_renewal,
+            session_max_ms: self.session_max_seconds.map(ms),
+            opens_at: self.opens_at.map(|at| at.0),
+            closes_at: self.closes_at.map(|at| at.0),
+        }
+    }
+}
+
+/// One second of the rate, at least one permit.
+fn default_burst(rate_per_minute: u64) -> u64 {
+    (rate_per_minute / 60).max(bounds::BURST_MIN)
+}
+
+impl Rules {
+    /// These rules, forced into their bounds. Validation refuses what this would change; the line relies on it all
+    /// the same, so that no command, wherever it came from, makes its arithmetic overflow.
+    #[must_use]
+    pub fn bounded(&self) -> Self {
+        let session_max_ms = bounds::SESSION_MAX_SECONDS * 1000;
+        let session_ms = self.session_ms.clamp(bounds::SESSION_MIN_SECONDS * 1000, session_max_ms);
+        let total = |ms: u64| ms.clamp(session_ms, bounds::SESSION_TOTAL_MAX_SECONDS * 1000);
+        Self {
+            mode: self.mode,
+            rate_per_minute: self.rate_per_minute.clamp(bounds::RATE_MIN, bounds::RATE_MAX),
+            burst: self.burst.clamp(bounds::BURST_MIN, bounds::BURST_MAX),
+            max_active: self.max_active.map(|cap| cap.clamp(bounds::ACTIVE_MIN, bounds::ACTIVE_MAX)),
+            claim_window_ms: self
+                .claim_window_ms
+                .clamp(bounds::CLAIM_WINDOW_MIN_SECONDS * 1000, bounds::CLAIM_WINDOW_MAX_SECONDS * 1000),
+            overcall: self.overcall.min(bounds::OVERCALL_MAX),
+            session_ms,
+            session_renewal: self.session_renewal,
+            session_max_ms: self.session_max_ms.map(total),
+            opens_at: self.opens_at,
+            closes_at: self.closes_at,
+        }
+    }
+
+    /// `B`: the credit that may stand ready while nobody waits, in units.
+    pub fn ready_units(&self) -> u64 {
+        self.burst * bounds::PERMIT
+    }
+
+    /// `L`: the most that credit and unclaimed calls may come to, in units.
+    pub fn ceiling_units(&self) -> u64 {
+        self.ceiling_exact().min(bounds::CEILING_MAX)
+    }
+
+    /// `L` before its bound; saturates.
+    pub(super) fn ceiling_exact(&self) -> u64 {
+        let overcalled = self.overcall.saturating_mul(self.rate_per_minute).saturating_mul(self.claim_window_ms);
+        overcalled.saturating_add(self.burst.saturating_mul(bounds::PERMIT))
     }
 }
 
 impl TryFrom<String> for Timestamp {
     type Error = String;
 
-    fn try_from(_text: String) -> Result<Self, String> {
-        todo!()
+    fn try_from(text: String) -> Result<Self, String> {
+        let invalid = || format!("\"{}\" is not a time like 2030-01-31T18:00:00Z", text.escape_debug());
+        if !is_rfc3339_shaped(text.as_bytes()) {
+            return Err(invalid());
+        }
+        let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
+        let ms = u64::try_from(time.as_millisecond()).map_err(|_| format!("{text} lies before 1970"))?;
+        Ok(Self(UnixMs(ms)))
     }
 }
 
 impl From<Timestamp> for String {
-    fn from(_time: Timestamp) -> Self {
-        todo!()
+    fn from(time: Timestamp) -> Self {
+        let ms = i64::try_from(time.0.0).unwrap_or(i64::MAX);
+        jiff::Timestamp::from_millisecond(ms).unwrap_or(jiff::Timestamp::MAX).to_string()
     }
+}
+
+/// `yyyy-mm-ddThh:mm:ss`, perhaps a fraction, then `Z` or `±hh:mm`: the parser itself would take much more.
+fn is_rfc3339_shaped(text: &[u8]) -> bool {
+    let matches = |text: &[u8], shape: &[u8]| {
+        text.len() == shape.len()
+            && text.iter().zip(shape).all(|(byte, form)| match form {
+                b'0' => byte.is_ascii_digit(),
+                b'+' => matches!(byte, b'+' | b'-'),
+                _ => byte.eq_ignore_ascii_case(form),
+            })
+    };
+    let Some((date_time, rest)) = text.split_at_checked(19) else { return false };
+    let zone = match rest {
+        [b'.', fraction @ ..] => {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            if !(1..=9).contains(&digits) {
+                return false;
+            }
+            &fraction[digits..]
+        }
+        zone => zone,
+    };
+    matches(date_time, b"0000-00-00T00:00:00") && (matches(zone, b"Z") || matches(zone, b"+00:00"))
 }
 
 mod default {

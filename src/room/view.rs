@@ -20,6 +20,10 @@ pub struct View {
     pub term: u64,
     pub phase: Phase,
     pub mode: Mode,
+    /// The rate in force.
+    pub rate_per_minute: u64,
+    pub opens_at: Option<UnixMs>,
+    pub closes_at: Option<UnixMs>,
     /// The highest position issued.
     pub tail: Position,
     /// The highest position called.
@@ -32,8 +36,12 @@ pub struct View {
     pub inside: u64,
     /// How fast the head moved of late.
     pub pace: Pace,
+    /// Visitors who entered in the last minute.
+    pub entering_per_minute: u64,
     /// What keeps the line from moving at the room's rate, if anything does.
     pub held_back: Option<HeldBack>,
+    /// Whether the pace or the entries a minute will still change as time passes, though nothing happens.
+    pub decaying: bool,
 }
 
 impl View {
@@ -45,6 +53,14 @@ impl View {
     /// Positions issued and not yet called, with those given back meanwhile.
     pub fn waiting(&self) -> u64 {
         self.tail - self.head
+    }
+
+    /// Whether time alone may change what this room shows, so that an instance must tick it: somebody waits, may
+    /// claim or is inside, an opening or closing lies ahead, or figures of the recent past are still wearing off.
+    pub fn wants_tick(&self) -> bool {
+        let closes = self.closes_at.is_some() && self.phase != Phase::Closed;
+        let people = self.waiting() > 0 || self.outstanding() > 0 || self.inside > 0;
+        people || closes || self.phase == Phase::Scheduled || self.decaying
     }
 }
 

@@ -1,0 +1,89 @@
+//! The calls whose visitors may still claim: ranges of positions, each with the deadline of its claims.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bounds::{CALLS_MAX, CALLS_PER_WINDOW},
+    command::Position,
+};
+use crate::time::UnixMs;
+
+/// What a call has cost, and so what it gives back when it lapses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cost {
+    /// One permit a position.
+    Permit,
+    /// Nothing: called in mode `open`.
+    Free,
+}
+
+/// One checkpoint: the positions from `first` to its key, all with one deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub first: Position,
+    pub last: Position,
+    pub deadline: UnixMs,
+    pub cost: Cost,
+}
+
+/// All open calls. Deadlines need not rise with the positions: a shorter claim window keeps older promises.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    by_last: BTreeMap<Position, Call>,
+    by_deadline: BTreeSet<(UnixMs, Position)>,
+}
+
+impl Calls {
+    /// Adds a call of `first..=last`, the positions right after the last call's, made at `now`.
+    ///
+    /// Its deadline is rounded up to a 240th of the window: calls of one such slot share a checkpoint, and a
+    /// promised deadline never moves.
+    pub fn add(&mut self, first: Position, last: Position, now: UnixMs, window_ms: u64, cost: Cost) {
+        let slot_ms = (window_ms / CALLS_PER_WINDOW).max(1);
+        let deadline = UnixMs(now.plus_ms(window_ms).0.div_ceil(slot_ms) * slot_ms);
+        let mut call = Call { first, last, deadline, cost };
+        let full = self.by_last.len() >= CALLS_MAX;
+        if let Some(before) = self.latest().filter(|b| full || (b.deadline == deadline && b.cost == cost)) {
+            self.remove(before);
+            call = merged(before, call);
+        }
+        self.by_last.insert(call.last, call);
+        self.by_deadline.insert((call.deadline, call.last));
+    }
+
+    /// The call that `position` belongs to, if it is still open.
+    pub fn of(&self, position: Position) -> Option<&Call> {
+        let (_, call) = self.by_last.range(position..).next()?;
+        (call.first <= position).then_some(call)
+    }
+
+    /// Whether a call's deadline has come.
+    pub fn is_due(&self, now: UnixMs) -> bool {
+        self.by_deadline.first().is_some_and(|(deadline, _)| *deadline <= now)
+    }
+
+    /// Takes out a call whose deadline has come.
+    pub fn pop_due(&mut self, now: UnixMs) -> Option<Call> {
+        let (_, last) = *self.by_deadline.first().filter(|(deadline, _)| *deadline <= now)?;
+        let call = *self.by_last.get(&last)?;
+        self.remove(call);
+        Some(call)
+    }
+
+    fn latest(&self) -> Option<Call> {
+        self.by_last.last_key_value().map(|(_, call)| *call)
+    }
+
+    fn remove(&mut self, call: Call) {
+        self.by_last.remove(&call.last);
+        self.by_deadline.remove(&(call.deadline, call.last));
+    }
+}
+
+/// One call of two neighbours. Nobody's deadline gets shorter, and no permit comes back that was not spent.
+fn merged(before: Call, after: Call) -> Call {
+    let cost = if before.cost == Cost::Permit { after.cost } else { Cost::Free };
+    Call { first: before.first, last: after.last, deadline: before.deadline.max(after.deadline), cost }
+}

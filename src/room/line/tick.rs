@@ -1,0 +1,185 @@
+//! The tick: sessions end, calls lapse, credit grows, the head moves.
+
+use super::Room;
+use crate::{
+    room::{
+        bounds::{GROWTH_MS, PERMIT},
+        calls::Cost,
+        command::Position,
+        settings::Mode,
+        view::Phase,
+    },
+    time::UnixMs,
+};
+
+impl Room {
+    /// Brings the room to `now`, if anything but credit would change; says whether it did.
+    pub(super) fn tick(&mut self, now: UnixMs) -> bool {
+        let due = self.sessions.is_due(now) || self.calls.is_due(now) || self.would_call(now);
+        if due {
+            self.settle(now);
+        }
+        due
+    }
+
+    /// Ticks whole, changes the room, and lets the head move on what the change has made free.
+    pub(super) fn change<T>(&mut self, now: UnixMs, act: impl FnOnce(&mut Self) -> T) -> T {
+        self.settle(now);
+        let before = self.mark();
+        let result = act(self);
+        self.advance(now);
+        self.observe(now, before);
+        result
+    }
+
+    /// The tick, credit and clock included. Twice at the same `now` is once.
+    fn settle(&mut self, now: UnixMs) {
+        if self.head < self.tail {
+            self.observed.stood(now, self.moving_ms(now));
+        }
+        self.sessions.end_due(now);
+        self.lapse_due(now);
+        self.credit = self.credit_at(now);
+        self.last = now;
+        let before = self.mark();
+        self.advance(now);
+        self.observe(now, before);
+    }
+
+    /// Where the head stands, if a line stands behind it.
+    fn mark(&self) -> Option<Position> {
+        (self.head < self.tail).then_some(self.head)
+    }
+
+    /// Notes how far the head of a standing line moved; one that merely follows arrivals says nothing of the wait.
+    fn observe(&mut self, now: UnixMs, before: Option<Position>) {
+        if let Some(head) = before.filter(|_| self.phase(now) == Phase::Running) {
+            self.observed.moved(now, self.head.saturating_sub(head));
+        }
+    }
+
+    /// Moves the head as far as permits, cap and mode allow, and cuts the credit nobody waited for.
+    fn advance(&mut self, now: UnixMs) {
+        match self.phase(now) {
+            Phase::Running => {
+                let called = self.pass_over(now, self.callable(self.credit), Cost::Permit);
+                self.credit -= called * PERMIT;
+            }
+            Phase::Free => {
+                self.pass_over(now, u64::MAX, Cost::Free);
+            }
+            Phase::Scheduled | Phase::Paused | Phase::Closed => {}
+        }
+        self.credit = self.credit.min(self.rules.ready_units());
+    }
+
+    fn would_call(&self, now: UnixMs) -> bool {
+        let next_left = || self.claimed.contains(self.head + 1);
+        match self.phase(now) {
+            Phase::Running => self.head < self.tail && (next_left() || self.callable(self.credit_at(now)) > 0),
+            Phase::Free => self.head < self.tail,
+            Phase::Scheduled | Phase::Paused | Phase::Closed => false,
+        }
+    }
+
+    /// Counts what nobody claimed in calls whose deadline has come; their permits go to the next in line.
+    fn lapse_due(&mut self, now: UnixMs) {
+        while let Some(call) = self.calls.pop_due(now) {
+            let unclaimed = self.claimed.count_unset(call.first, call.last);
+            self.lapse(unclaimed, call.cost);
+        }
+    }
+
+    /// Counts `count` outstanding positions as lapsed and takes their permits back.
+    ///
+    /// Never above the ceiling: after a lowered rate the permits of the old one must not go round for ever.
+    pub(super) fn lapse(&mut self, count: u64, cost: Cost) {
+        self.lapsed += count;
+        if cost == Cost::Permit {
+            let returned = self.credit.saturating_add(count.saturating_mul(PERMIT));
+            self.credit = self.credit.max(returned.min(self.units_to_ceiling_of(0)));
+        }
+    }
+
+    /// The credit at `now`, grown since the last change. Before the opening nobody is called and only what may
+    /// stand ready is kept, so growth across it is split there.
+    pub(super) fn credit_at(&self, now: UnixMs) -> u64 {
+        match self.rules.opens_at.filter(|opens| self.last < *opens && *opens < now) {
+            None => self.grown(self.credit, now.since(self.last)),
+            Some(opens) => {
+                let held = self.grown(self.credit, opens.since(self.last)).min(self.rules.ready_units());
+                self.grown(held, now.since(opens))
+            }
+        }
+    }
+
+    /// Credit after `ms` of growth: not above the ceiling less what is outstanding, and not above what may stand
+    /// ready plus a second's growth (or as much again), so that a room nobody ticked does not pour out the gap.
+    /// The sum is bounded and not the growth alone: a slow room's credit is left untouched for many ticks, and
+    /// the time its last tick came late must not be lost.
+    fn grown(&self, credit: u64, ms: u64) -> u64 {
+        let ready = self.rules.ready_units();
+        let gap = ready + ready.max(self.rules.rate_per_minute * GROWTH_MS);
+        let growth = self.rules.rate_per_minute.saturating_mul(ms);
+        let grown = credit.saturating_add(growth).min(gap).min(self.units_to_ceiling_of(0));
+        credit.max(grown)
+    }
+
+    /// How many may be called with this much credit under the cap.
+    pub(super) fn callable(&self, credit: u64) -> u64 {
+        (credit / PERMIT).min(self.spare_places())
+    }
+
+    /// How many more may be called before sessions and unclaimed calls reach the cap.
+    pub(super) fn spare_places(&self) -> u64 {
+        let taken = self.sessions.count() + self.outstanding();
+        self.rules.max_active.map_or(u64::MAX, |cap| cap.saturating_sub(taken))
+    }
+
+    /// Units of credit that may still grow before credit and outstanding calls reach the ceiling.
+    pub(super) fn units_to_ceiling(&self) -> u64 {
+        self.units_to_ceiling_of(self.credit)
+    }
+
+    fn units_to_ceiling_of(&self, credit: u64) -> u64 {
+        let taken = self.outstanding().saturating_mul(PERMIT).saturating_add(credit);
+        self.rules.ceiling_units().saturating_sub(taken)
+    }
+
+    /// For how long since the last change, up to `now`, the line was to move.
+    pub(super) fn moving_ms(&self, now: UnixMs) -> u64 {
+        if self.rules.mode != Mode::Queue {
+            return 0;
+        }
+        let from = self.rules.opens_at.map_or(self.last, |opens| opens.max(self.last));
+        let to = self.rules.closes_at.map_or(now, |closes| closes.min(now));
+        to.since(from)
+    }
+
+    /// Moves the head over up to `limit` positions that wait, and over any given back among and right after them,
+    /// which take no permit. Returns how many were called.
+    fn pass_over(&mut self, now: UnixMs, limit: u64, cost: Cost) -> u64 {
+        let (start, mut called) = (self.head, 0);
+        while self.head < self.tail {
+            let next = self.head + 1;
+            let Some(waits) = self.claimed.next_unset(next, self.tail) else {
+                self.lapsed += self.tail - self.head;
+                self.head = self.tail;
+                break;
+            };
+            self.lapsed += waits - next;
+            self.head = waits - 1;
+            if called == limit {
+                break;
+            }
+            let run_end = self.claimed.next_set(waits, self.tail).map_or(self.tail, |left| left - 1);
+            let taken = (run_end - self.head).min(limit - called);
+            self.head += taken;
+            called += taken;
+        }
+        if called > 0 {
+            self.calls.add(start + 1, self.head, now, self.rules.claim_window_ms, cost);
+        }
+        called
+    }
+}
