@@ -4,11 +4,13 @@
 //! every bound. A handler says in its signature what it needs: [`extract`].
 
 pub mod client_address;
+pub mod cookies;
 pub mod cors;
 pub mod endpoint;
 pub mod extract;
 pub mod limits;
 mod outer;
+pub mod precompressed;
 pub mod problem;
 
 use std::sync::{Arc, atomic::AtomicUsize};
@@ -27,13 +29,13 @@ pub use self::{
     limits::Bounds,
     problem::{Code, Problem},
 };
-use crate::instance::Instance;
+use crate::{config::PublicUrl, instance::Instance};
 
 /// What every handler shares; one an instance.
 pub struct Context {
     pub instance: Arc<Instance>,
-    /// The address visitors know us by, without a trailing slash.
-    pub public_url: String,
+    /// The address visitors know us by.
+    pub public_url: PublicUrl,
     /// Whose `X-Forwarded-…` headers count.
     pub trusted_proxies: TrustedProxies,
     pub bounds: Bounds,
@@ -43,14 +45,13 @@ pub struct Context {
 
 impl Context {
     /// The context of an instance.
-    pub fn new(instance: Arc<Instance>, public_url: &str, trusted_proxies: TrustedProxies, bounds: Bounds) -> Self {
-        Self {
-            instance,
-            public_url: public_url.trim_end_matches('/').to_owned(),
-            trusted_proxies,
-            bounds,
-            in_flight: AtomicUsize::new(0),
-        }
+    pub fn new(
+        instance: Arc<Instance>,
+        public_url: PublicUrl,
+        trusted_proxies: TrustedProxies,
+        bounds: Bounds,
+    ) -> Self {
+        Self { instance, public_url, trusted_proxies, bounds, in_flight: AtomicUsize::new(0) }
     }
 }
 
