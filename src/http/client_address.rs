@@ -4,14 +4,50 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv6Addr},
+    str::FromStr,
 };
 
 use actix_web::http::header::HeaderMap;
 
-use crate::config::Network;
-
 /// Hops of `X-Forwarded-For` that are looked at, from the right: no sane chain of proxies is longer.
 const HOPS_MAX: usize = 16;
+
+/// A network in CIDR notation, or a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: u128,
+    mask: u128,
+}
+
+/// A text that is no network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither an IP address nor a network such as 10.0.0.0/8")]
+pub struct InvalidNetwork(pub String);
+
+impl Network {
+    /// Whether an address lies in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        mapped(address) & self.mask == self.address
+    }
+}
+
+impl FromStr for Network {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        let invalid = || InvalidNetwork(text.to_owned());
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.trim().parse().map_err(|_| invalid())?;
+        let offset: u32 = if address.is_ipv4() { 96 } else { 0 };
+        let longest = 128 - offset;
+        let prefix = prefix.map_or(Ok(longest), |digits| digits.trim().parse::<u32>()).map_err(|_| invalid())?;
+        if prefix > longest {
+            return Err(invalid());
+        }
+        let mask = u128::MAX.checked_shl(longest - prefix).unwrap_or(0);
+        Ok(Self { address: mapped(address) & mask, mask })
+    }
+}
 
 /// The proxies whose `X-Forwarded-…` headers count.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +111,13 @@ impl fmt::Display for ClientAddress {
     }
 }
 
+fn mapped(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
 /// `203.0.113.7`, `203.0.113.7:1234`, `2001:db8::1`, `[2001:db8::1]:1234`
 fn parse_hop(hop: &str) -> Option<IpAddr> {
     if let Ok(address) = hop.parse::<IpAddr>() {
@@ -134,5 +177,17 @@ mod tests {
         assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+    }
+
+    #[test]
+    fn networks_are_read_strictly() {
+        for bad in ["", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/-1", "proxy"] {
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+        let all: Network = "0.0.0.0/0".parse().unwrap();
+        assert!(all.contains("8.8.8.8".parse().unwrap()));
+        assert!(!all.contains("2001:db8::1".parse().unwrap()));
+        let everything: Network = "::/0".parse().unwrap();
+        assert!(everything.contains("2001:db8::1".parse().unwrap()));
     }
 }

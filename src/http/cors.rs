@@ -2,14 +2,12 @@
 
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
     http::header::{self, HeaderMap, HeaderValue},
-    middleware::Next,
     web,
 };
 
 use super::{Context, extract};
+use crate::token::return_url;
 
 /// Headers of ours that a page of another origin may send.
 const ALLOWED_HEADERS: &str =
@@ -45,18 +43,7 @@ impl Cors {
     }
 
     /// Puts the headers on whatever the address answers, errors too.
-    pub(super) async fn apply<B: MessageBody + 'static>(
-        self,
-        request: ServiceRequest,
-        next: Next<B>,
-    ) -> Result<ServiceResponse<B>, actix_web::Error> {
-        let origin = self.allowed_origin(request.request());
-        let mut response = next.call(request).await?;
-        self.put(origin, response.headers_mut());
-        Ok(response)
-    }
-
-    fn put(self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
+    pub(super) fn put(self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
         if self == Self::RoomHosts {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
@@ -66,7 +53,8 @@ impl Cors {
         }
     }
 
-    fn allowed_origin(self, request: &HttpRequest) -> Option<HeaderValue> {
+    /// What to allow the request's origin, if anything.
+    pub(super) fn allowed_origin(self, request: &HttpRequest) -> Option<HeaderValue> {
         match self {
             Self::SameOrigin => None,
             Self::Public => Some(HeaderValue::from_static("*")),
@@ -74,13 +62,8 @@ impl Cors {
                 let origin = request.headers().get(header::ORIGIN)?;
                 let context = request.app_data::<web::Data<Context>>()?;
                 let room = extract::room_of(request, context)?;
-                room_allows(&room.document, origin.to_str().ok()?).then(|| origin.clone())
+                return_url::origin_allowed(&room.document, origin.to_str().ok()?).then(|| origin.clone())
             }
         }
     }
-}
-
-/// Whether an origin belongs to the room's shop or one of its allowed hosts.
-fn room_allows(_document: &crate::room::Document, _origin: &str) -> bool {
-    false
 }

@@ -1,19 +1,25 @@
 //! One address and its methods. GET answers HEAD too, OPTIONS says what there is, and a method that the address
 //! does not know gets 405 with `Allow`.
 
-use std::collections::BTreeSet;
+use std::{cell::OnceCell, collections::BTreeSet, rc::Rc, time::Instant};
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, guard,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    guard,
     http::{
         Method,
         header::{self, HeaderValue},
     },
+    middleware::{Next, from_fn},
     web::{self, ServiceConfig},
 };
 
 use super::{
     cors::Cors,
+    extract,
+    metrics::RouteMetrics,
     problem::{Code, Problem},
 };
 
@@ -99,19 +105,59 @@ impl Endpoint {
     pub fn register(self, config: &mut ServiceConfig) {
         let allow: HeaderValue = join(&self.methods);
         let cors = self.cors;
+        let layer = Rc::new(Layer { cors, metrics: OnceCell::new() });
         let others = move |request: HttpRequest| {
             let allow = allow.clone();
             async move { unlisted_method(&request, cors, allow) }
         };
-        let resource =
-            self.resource.wrap(actix_web::middleware::from_fn(move |request, next| cors.apply(request, next)));
-        config.service(resource.default_service(web::to(others)));
+        let layered = from_fn(move |request, next| Rc::clone(&layer).around(request, next));
+        config.service(self.resource.wrap(layered).default_service(web::to(others)));
+    }
+
+    /// Answers every method by one handler, OPTIONS too.
+    #[must_use]
+    pub fn any<F, Args>(mut self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.resource = self.resource.route(web::route().to(handler));
+        self
     }
 
     fn method(mut self, name: &'static str, route: Route) -> Self {
         self.methods.insert(name);
         self.resource = self.resource.route(route);
         self
+    }
+}
+
+/// What surrounds the handlers of one address: CORS and metrics.
+struct Layer {
+    cors: Cors,
+    // Made at the first request: only then is the whole pattern known.
+    metrics: OnceCell<RouteMetrics>,
+}
+
+impl Layer {
+    async fn around<B: MessageBody + 'static>(
+        self: Rc<Self>,
+        request: ServiceRequest,
+        next: Next<B>,
+    ) -> Result<ServiceResponse<B>, actix_web::Error> {
+        let origin = self.cors.allowed_origin(request.request());
+        let method = request.method().clone();
+        let started = Instant::now();
+        let mut response = next.call(request).await?;
+        let elapsed = started.elapsed();
+        if let Ok(context) = extract::context(response.request()) {
+            let pattern = || response.request().match_pattern().unwrap_or_default();
+            let metrics = self.metrics.get_or_init(|| RouteMetrics::new(&context.instance.metrics.http, pattern()));
+            metrics.observe(&method, elapsed, response.status());
+        }
+        self.cors.put(origin, response.headers_mut());
+        Ok(response)
     }
 }
 

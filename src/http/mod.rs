@@ -8,7 +8,9 @@ pub mod cookies;
 pub mod cors;
 pub mod endpoint;
 pub mod extract;
+pub mod join_limit;
 pub mod limits;
+mod metrics;
 mod outer;
 pub mod precompressed;
 pub mod problem;
@@ -26,6 +28,7 @@ pub use self::{
     cors::Cors,
     endpoint::endpoint,
     extract::{Caller, JsonBody, OptionalJsonBody, RoomPath},
+    join_limit::{Evidence, JoinLimit},
     limits::Bounds,
     problem::{Code, Problem},
 };
@@ -39,6 +42,8 @@ pub struct Context {
     /// Whose `X-Forwarded-…` headers count.
     pub trusted_proxies: TrustedProxies,
     pub bounds: Bounds,
+    /// How many places one address may take.
+    pub join_limit: JoinLimit,
     /// Requests at work, for shedding.
     pub(crate) in_flight: AtomicUsize,
 }
@@ -49,9 +54,11 @@ impl Context {
         instance: Arc<Instance>,
         public_url: PublicUrl,
         trusted_proxies: TrustedProxies,
+        evidence: Evidence,
         bounds: Bounds,
     ) -> Self {
-        Self { instance, public_url, trusted_proxies, bounds, in_flight: AtomicUsize::new(0) }
+        let join_limit = JoinLimit::new(evidence);
+        Self { instance, public_url, trusted_proxies, bounds, join_limit, in_flight: AtomicUsize::new(0) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What surrounds every request: shedding and header bounds before, the form of errors and the headers that
 //! every answer carries after.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -28,7 +28,7 @@ pub(super) async fn finish(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let context = request.app_data::<web::Data<Context>>().cloned();
     let admitted = match &context {
-        Some(context) => InFlight::enter(&context.in_flight, context.bounds.in_flight),
+        Some(context) => InFlight::enter(context),
         None => Err(Problem::new(Code::Internal, "the service is not set up")),
     };
     let mut response = match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
@@ -45,12 +45,15 @@ pub(super) async fn finish(
 }
 
 /// A request at work; leaving gives its place back.
-struct InFlight<'a>(&'a AtomicUsize);
+struct InFlight<'a>(&'a Context);
 
 impl<'a> InFlight<'a> {
-    fn enter(count: &'a AtomicUsize, limit: usize) -> Result<Self, Problem> {
-        let in_flight = Self(count);
-        if count.fetch_add(1, Ordering::Relaxed) >= limit {
+    fn enter(context: &'a Context) -> Result<Self, Problem> {
+        let metrics = &context.instance.metrics.http;
+        metrics.in_flight.inc();
+        let in_flight = Self(context);
+        if context.in_flight.fetch_add(1, Ordering::Relaxed) >= context.bounds.in_flight {
+            metrics.shed.inc();
             return Err(Problem::new(Code::Overloaded, "this instance has as many requests at work as it can finish"));
         }
         Ok(in_flight)
@@ -59,7 +62,8 @@ impl<'a> InFlight<'a> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.instance.metrics.http.in_flight.dec();
     }
 }
 
