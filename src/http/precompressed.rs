@@ -225,11 +225,11 @@ mod tests {
             let gzip = to_bytes(sample.respond(&ask(&[("accept-encoding", "gzip")]), &[]).into_body()).await.unwrap();
             let mut plain = Vec::new();
             flate2::read::GzDecoder::new(&gzip[..]).read_to_end(&mut plain).unwrap();
-            assert_eq!(plain, sample.body());
+            assert_eq!(plain, sample.body()[..]);
             let br = to_bytes(sample.respond(&ask(&[("accept-encoding", "br")]), &[]).into_body()).await.unwrap();
             let mut plain = Vec::new();
             brotli::BrotliDecompress(&mut &br[..], &mut plain).unwrap();
-            assert_eq!(plain, sample.body());
+            assert_eq!(plain, sample.body()[..]);
         }
     }
 
