@@ -1,15 +1,13 @@
-//! The waiting page in a real browser, against a real server.
+//! The waiting page in a real browser, against a real server and a shop.
+//!
+//! Each test has a server, a shop and a browser of its own. Pictures of what was seen are left in
+//! `target/tmp/pictures`, for eyes.
+
+mod journey;
+mod looks;
+mod refusals;
+mod scene;
+mod trouble;
 
 #[path = "../support/mod.rs"]
 mod support;
-
-use support::browser::{Browser, Manner};
-
-/// The rest of the suite is worth nothing if the browser it drives does not run pages.
-#[tokio::test]
-async fn the_browser_runs_pages() {
-    let browser = Browser::open(&Manner::default()).await;
-    browser.page.goto("data:text/html,<title>before</title><script>document.title='after'</script>").await.unwrap();
-    assert_eq!(browser.page.title().await.unwrap(), "after");
-    assert_eq!(browser.console().await, Vec::<String>::new());
-}

@@ -10,6 +10,7 @@ pub mod browser;
 pub mod client;
 pub mod process;
 pub mod server;
+pub mod shop;
 
 use std::{
     fmt::Debug,

@@ -1,0 +1,146 @@
+//! From the first look to the shop, and what people do on the way.
+
+use serde_json::json;
+
+use crate::{
+    scene::{Eyes, ROOM, Scene, crawling, picture},
+    support::browser::Manner,
+};
+
+#[tokio::test]
+async fn a_visitor_joins_waits_is_called_and_enters_the_shop() {
+    let scene = Scene::in_line(5).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    browser.sees("#head", "You are in line").await;
+    browser.sees("#big", "5").await;
+    assert_eq!(browser.number().await, "7");
+    browser.picture(&picture("waiting")).await;
+
+    scene.let_everyone_through().await;
+    let url = browser.is_in_the_shop(&scene.shop).await;
+    assert!(url.contains("?dropgate="), "came without an entry pass: {url}");
+    assert_eq!(scene.shop.asked().len(), 1);
+    assert_eq!(scene.status().await["inside"], 1);
+    browser.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn a_free_room_lets_the_visitor_pass_without_a_word() {
+    let scene = Scene::with(json!({ "rate_per_minute": 6000 })).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    browser.is_in_the_shop(&scene.shop).await;
+    browser.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn reloading_and_a_second_tab_keep_one_place() {
+    let scene = Scene::in_line(3).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    assert_eq!(browser.number().await, "5");
+    browser.page.refresh().await.unwrap();
+    assert_eq!(browser.number().await, "5");
+
+    let first = browser.page.window().await.unwrap();
+    let second = browser.page.new_window(true).await.unwrap();
+    browser.page.switch_to_window(second.handle).await.unwrap();
+    browser.page.goto(&scene.page()).await.unwrap();
+    assert_eq!(browser.number().await, "5");
+    assert_eq!(scene.status().await["tail"], 5);
+
+    browser.page.close_window().await.unwrap();
+    browser.page.switch_to_window(first).await.unwrap();
+    assert_eq!(browser.number().await, "5");
+    browser.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn two_tabs_that_open_at_once_share_one_join() {
+    let scene = Scene::in_line(2).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    assert_eq!(browser.number().await, "4");
+    // A fresh visitor again: both tabs start without a place, in the same moment.
+    browser.page.delete_all_cookies().await.unwrap();
+    browser.page.execute("sessionStorage.clear(); localStorage.clear()", Vec::new()).await.unwrap();
+    let script = "window.open(location.href); location.reload()";
+    browser.page.execute(script, Vec::new()).await.unwrap();
+    for window in browser.page.windows().await.unwrap() {
+        browser.page.switch_to_window(window).await.unwrap();
+        browser.sees("#facts > div:first-child > dd", "5").await;
+    }
+    assert_eq!(scene.status().await["tail"], 5);
+}
+
+#[tokio::test]
+async fn the_back_button_does_not_lose_the_visit() {
+    let scene = Scene::in_line(1).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    browser.sees("#head", "You are next").await;
+    scene.let_everyone_through().await;
+    browser.is_in_the_shop(&scene.shop).await;
+
+    browser.page.back().await.unwrap();
+    browser.sees("#head", "It is your turn").await;
+    browser.picture(&picture("turn")).await;
+    browser.presses("#act").await;
+    browser.is_in_the_shop(&scene.shop).await;
+    let status = scene.status().await;
+    assert_eq!((&status["inside"], &status["tail"]), (&json!(1), &json!(3)));
+}
+
+#[tokio::test]
+async fn a_shop_that_sends_the_visitor_back_makes_no_loop() {
+    let scene = Scene::with(json!({ "rate_per_minute": 6000 })).await;
+    scene.shop.send_back_to(&scene.page());
+    let browser = scene.visitor(&Manner::default()).await;
+    browser.sees("#note", "The shop sent you back here, so we stopped. Go on when you are ready.").await;
+    browser.sees("#act", "Enter the shop").await;
+    browser.picture(&picture("sent-back")).await;
+    assert_eq!(scene.shop.asked().len(), 1, "{:?}", scene.shop.asked());
+    assert_eq!(scene.status().await["tail"], 1);
+}
+
+#[tokio::test]
+async fn leaving_the_line_asks_first_and_is_final() {
+    let scene = Scene::in_line(2).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    browser.sees("#head", "You are in line").await;
+    browser.presses("#leave").await;
+    browser.sees("#ask", "Give up your place?").await;
+    browser.picture(&picture("leaving")).await;
+    browser.presses("#stay").await;
+    browser.sees("#head", "You are in line").await;
+
+    browser.presses("#leave").await;
+    browser.presses("#yes").await;
+    browser.sees("#head", "You are no longer in line").await;
+    browser.picture(&picture("over")).await;
+    assert_eq!(scene.status().await["tail"], 4, "nobody rejoins by itself");
+    browser.presses("#act").await;
+    browser.sees("#facts > div:first-child > dd", "5").await;
+}
+
+#[tokio::test]
+async fn who_missed_the_turn_is_told_and_may_line_up_again() {
+    let scene = Scene::with(json!({ "rate_per_minute": 1, "burst": 1, "claim_window_seconds": 1 })).await;
+    scene.people_join(2).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    browser.sees("#head", "You are in line").await;
+    // The tab sleeps through its turn: gone to a page of no concern, until all turns are over.
+    browser.page.goto("data:text/html,<title>asleep</title>").await.unwrap();
+    scene.let_everyone_through().await;
+    crate::support::eventually("the turn is over", crate::support::SOON, async || {
+        let status = scene.status().await;
+        let no_call_is_open = status["head"] == status["tail"] && status["waiting"] == 0;
+        if no_call_is_open { Ok(()) } else { Err(status) }
+    })
+    .await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    browser.page.goto(&scene.page()).await.unwrap();
+    browser.sees("#head", "You missed your turn").await;
+    browser.picture(&picture("lapsed")).await;
+    scene.server.patch_room(ROOM, crawling()).await;
+    let tail = scene.status().await["tail"].as_u64().unwrap();
+    assert_eq!(tail, 3, "nobody rejoins by itself");
+    browser.presses("#act").await;
+    browser.is_in_the_shop(&scene.shop).await;
+}
