@@ -5,7 +5,13 @@
 //! durable in one transaction with one fsync, and only then answers.
 
 mod engine;
+mod error;
+mod folder;
+mod journal;
+mod record;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::Path,
@@ -17,7 +23,11 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use self::engine::{Engine, Reply, Request};
+pub use self::error::OpenError;
+use self::{
+    engine::{Engine, Reply, Request},
+    folder::Folder,
+};
 use super::{RoomReply, Store, StoreError, catalog};
 use crate::{clock::Clock, id::RoomId, room, telemetry::Metrics};
 
@@ -32,13 +42,6 @@ pub struct Embedded {
     requests: SyncSender<Request>,
 }
 
-/// Why a file could not be opened as a store.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("the store's thread could not be started: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
 impl Embedded {
     /// A store in memory: everything is gone when the process ends.
     ///
@@ -51,14 +54,17 @@ impl Embedded {
     /// A durable store in the folder `path`, made if it does not exist: every batch is on disk before it is answered.
     ///
     /// # Errors
-    /// The folder can't be used, is in use by another process, is damaged, or was written by a newer version.
-    pub fn file(_path: &Path, _clock: Clock, _metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        todo!()
+    /// The folder can't be used, is in use by another process, is damaged, or was written by another version.
+    pub fn file(path: &Path, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
+        Self::start(Engine::file(Folder::take(path)?, clock, metrics)?)
     }
 
     fn start(engine: Engine) -> Result<Self, OpenError> {
         let (requests, queue) = sync_channel(QUEUE_MAX);
-        std::thread::Builder::new().name("store".to_owned()).spawn(move || engine.run(&queue))?;
+        std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || engine.run(&queue))
+            .map_err(OpenError::Thread)?;
         Ok(Self { requests })
     }
 
