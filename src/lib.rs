@@ -9,6 +9,7 @@ pub mod config;
 pub mod http;
 pub mod id;
 pub mod instance;
+pub mod page;
 pub mod room;
 pub mod store;
 pub mod telemetry;
