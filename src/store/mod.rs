@@ -5,6 +5,8 @@
 pub mod batcher;
 pub mod catalog;
 pub mod embedded;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::sync::Arc;
 

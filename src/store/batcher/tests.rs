@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::{
-    room::{Mode, Phase, Place, Refusal, Standing, View},
-    store::{RoomReply, catalog},
+    room::{Place, Refusal, Room, Standing, View},
+    store::{RoomReply, catalog, tests::rules},
 };
 
 /// A store that issues positions, keeps what it was sent, and does as it is told.
@@ -97,21 +97,9 @@ impl Store for Fake {
 }
 
 fn view(now: u64, tail: u64) -> View {
-    View {
-        now: UnixMs(now),
-        version: 1,
-        epoch: 1,
-        term: 0,
-        phase: Phase::Running,
-        mode: Mode::Queue,
-        tail,
-        head: 0,
-        entered: 0,
-        lapsed: 0,
-        inside: 0,
-        pace: Default::default(),
-        held_back: None,
-    }
+    let mut room = None;
+    Room::apply(&mut room, UnixMs(0), &Command::Configure { version: 1, first_epoch: 1, rules: rules() });
+    View { now: UnixMs(now), tail, ..room.unwrap().view(UnixMs(0)) }
 }
 
 const JOIN: Command = Command::Join { count: 1 };

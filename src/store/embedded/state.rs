@@ -51,6 +51,8 @@ impl State {
             })
             .collect();
         let view = slot.room.as_ref().map(|room| Arc::new(room.view(now)));
+        // A room keeps to its own time where that is later still.
+        let now = view.as_ref().map_or(now, |view| view.now);
         // A room that is gone leaves nothing behind, so that asking for unknown ids costs no memory.
         if slot.room.is_some() {
             self.rooms.insert(id.clone(), slot);
