@@ -10,22 +10,24 @@ mod locate;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
+use tokio::runtime::Handle;
 
 pub use address::{PublicUrl, StoreUrl};
-pub use load::{ConfigError, Flags, Sources, load};
+pub use load::{ConfigError, Flags, Sources, load, load_file};
 
 use crate::{
     http::{
         client_address::Network,
         limits::{CONNECTIONS_MAX, IN_FLIGHT_MAX},
     },
-    id::RoomId,
+    instance::{DeclaredKey, Options, SigningPolicy},
     room,
-    token::keys::Purpose,
+    time::UnixMs,
+    token::{self, keys::Purpose},
 };
 
 /// The commented reference of every setting, as `dropgate` ships it.
@@ -40,7 +42,7 @@ pub struct Config {
     pub limits: Limits,
     pub log: Log,
     pub signing: Signing,
-    pub keys: Vec<ApiKey>,
+    pub keys: Vec<DeclaredKey>,
     /// Rooms that are created at start where they do not exist; those that do are left alone.
     pub rooms: Vec<room::Document>,
     /// The room to make if, the declared ones created, there is none at all: `--shop`.
@@ -127,42 +129,13 @@ pub struct SigningKey {
     /// Base64: 32 random bytes, or PKCS#8 for the purposes that sign passes.
     #[serde(default, deserialize_with = "secret")]
     pub secret: Option<SecretString>,
-    /// The file that holds `secret`, read at start.
+    /// The file that holds `secret`: read when the configuration is loaded.
     #[serde(default)]
     pub secret_file: Option<PathBuf>,
     /// Verifies at once, and signs from here on; from the start if left out. The latest due signs.
     #[serde(default)]
     pub signs_from: Option<room::settings::Timestamp>,
 }
-
-/// One `[[keys]]`: an API key, of which only the hash is known.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ApiKey {
-    pub name: String,
-    pub scopes: Vec<Scope>,
-    /// The rooms it may touch; all if left out.
-    #[serde(default)]
-    pub rooms: Option<Vec<RoomId>>,
-    pub sha256: Sha256,
-}
-
-/// What an API key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, serde::Serialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Look at everything.
-    Read,
-    /// What a shop's server does: finish, renew.
-    Shop,
-    /// Everything.
-    Admin,
-}
-
-/// A SHA-256, written as 64 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Sha256(pub [u8; 32]);
 
 impl Default for Server {
     fn default() -> Self {
@@ -209,33 +182,43 @@ impl Server {
     }
 }
 
-impl SigningKey {
-    /// The secret, from the configuration or its file, surrounding white space cut off.
-    ///
-    /// # Errors
-    /// The file can't be read. A loaded configuration has exactly one of the two.
-    pub fn read_secret(&self) -> std::io::Result<SecretString> {
-        match (&self.secret, &self.secret_file) {
-            (Some(secret), _) => Ok(secret.clone()),
-            (None, Some(path)) => load::read_secret_file(path),
-            (None, None) => Err(std::io::Error::other("neither secret nor secret_file is set")),
+impl Config {
+    /// What the instance of this configuration is told, its public address and the runtime of its tasks being known.
+    pub fn options(&self, public_url: &PublicUrl, runtime: Handle) -> Options {
+        Options {
+            public_url: public_url.as_str().to_owned(),
+            rooms: self.rooms.clone(),
+            api_keys: self.keys.clone(),
+            admin_secret: self.admin_key.clone(),
+            signing: self.signing.policy(),
+            runtime,
         }
     }
 }
 
-impl TryFrom<String> for Sha256 {
-    type Error = &'static str;
+impl Signing {
+    /// The same, as the instance keeps its keys. Call on a loaded configuration: every key has its secret.
+    pub fn policy(&self) -> SigningPolicy {
+        let day = Duration::from_secs(24 * 60 * 60);
+        let days = u32::try_from(self.rotate_after_days).unwrap_or(u32::MAX);
+        SigningPolicy {
+            keys: self.keys.iter().map(SigningKey::to_key).collect(),
+            rotate_after: (days > 0).then(|| day.saturating_mul(days)),
+        }
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        const NO_HASH: &str = "must be a SHA-256 in 64 hexadecimal digits, as `dropgate key new` prints it";
-        let digits: Vec<u8> = text
-            .chars()
-            .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
-            .collect::<Option<_>>()
-            .ok_or(NO_HASH)?;
-        let bytes: Vec<u8> =
-            digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-        if digits.len() == 64 { bytes.try_into().map(Self).map_err(|_| NO_HASH) } else { Err(NO_HASH) }
+impl SigningKey {
+    fn to_key(&self) -> token::SigningKey {
+        token::SigningKey {
+            kid: self.kid.clone(),
+            purpose: self.purpose,
+            // Counts the keys that the store makes, and this is none of them.
+            generation: 0,
+            published: UnixMs::default(),
+            signs_from: self.signs_from.map_or_else(UnixMs::default, |time| time.0),
+            secret: self.secret.as_ref().map(|secret| secret.expose_secret().to_owned()).unwrap_or_default(),
+        }
     }
 }
 

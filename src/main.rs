@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `dropgate`: see [`dropgate::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dropgate::cli::main()
+}

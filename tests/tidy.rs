@@ -22,10 +22,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("instance", &["id", "time", "clock", "telemetry", "room", "token", "store"]),
     ("page", &["id", "time", "room"]),
     ("http", &["id", "time", "clock", "telemetry", "room", "token", "store", "instance", "page"]),
-    ("config", &["id", "time", "room", "token"]),
+    ("config", &["id", "time", "room", "token", "instance", "http"]),
     ("app", &["id", "time", "clock", "telemetry", "room", "token", "store", "instance", "page", "http", "config"]),
-    ("demo", &["id", "time", "clock", "telemetry", "room", "token", "http", "config", "app"]),
-    ("cli", &["id", "time", "clock", "telemetry", "room", "token", "http", "config", "app", "demo", "store"]),
+    ("demo", &["id", "time", "clock", "telemetry", "room", "token", "instance", "http", "config", "app"]),
+    ("cli", &["id", "time", "clock", "room", "instance", "config", "app", "demo"]),
 ];
 
 /// The only other crates the pure parts may name: nothing that reads a clock, draws a number or does I/O.

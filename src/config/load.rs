@@ -112,7 +112,20 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     (config.rooms, config.keys, config.signing.keys) = (declared.rooms, declared.keys, declared.signing.keys);
     config.admin_key = admin_key(&sources.environment)?;
     config.first_room = sources.flags.shop.as_deref().map(first_room).transpose()?.map(Box::new);
-    check(&config).map_err(|(key, detail)| located(file.as_ref(), key, detail))?;
+    read_signing_secrets(&mut config, file.as_ref())?;
+    let checked = check_server(&config).and_then(|()| check_lists(&config));
+    checked.map_err(|(key, detail)| located(file.as_ref(), key, detail))?;
+    Ok(config)
+}
+
+/// What a configuration file says by itself, checked as far as no environment and no flag can mend it.
+///
+/// # Errors
+/// The first thing that can't be taken, and its line.
+pub fn load_file(path: &Path) -> Result<Config, ConfigError> {
+    let file = read_file(path)?;
+    let config = parse_file(&file)?;
+    check_lists(&config).map_err(|(key, detail)| located(Some(&file), key, detail))?;
     Ok(config)
 }
 
@@ -296,14 +309,16 @@ fn first_room(shop: &str) -> Result<room::Document, ConfigError> {
     Ok(document)
 }
 
-/// What no single value shows: the first key that can't be taken beside the others, and why.
-fn check(config: &Config) -> Result<(), (String, String)> {
-    check_server(config)?;
+/// The first key or room that can't be taken, and why.
+fn check_lists(config: &Config) -> Result<(), (String, String)> {
     check_signing_keys(config)?;
     let mut names = BTreeSet::from(["env-admin"]);
     for (i, key) in config.keys.iter().enumerate() {
         if key.name.is_empty() || key.scopes.is_empty() {
             return Err((format!("keys[{i}]"), "a key needs a name and at least one scope".to_owned()));
+        }
+        if key.rooms.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Err((format!("keys[{i}].rooms"), "leave it out to allow all rooms".to_owned()));
         }
         if !names.insert(&key.name) {
             return Err((format!("keys[{i}].name"), format!("there is already a key {:?}", key.name)));
@@ -319,6 +334,7 @@ fn check(config: &Config) -> Result<(), (String, String)> {
     Ok(())
 }
 
+/// What only all layers together show: the first setting that can't be taken beside the others, and why.
 fn check_server(config: &Config) -> Result<(), (String, String)> {
     let server = &config.server;
     let no = |key: &str, detail: &str| Err((key.to_owned(), detail.to_owned()));
@@ -346,13 +362,26 @@ fn check_server(config: &Config) -> Result<(), (String, String)> {
     Ok(())
 }
 
+/// Reads the files that hold signing keys.
+fn read_signing_secrets(config: &mut Config, file: Option<&FileText>) -> Result<(), ConfigError> {
+    for (i, key) in config.signing.keys.iter_mut().enumerate() {
+        let refuse = |field: &str, detail: String| Err(located(file, format!("signing.keys[{i}]{field}"), detail));
+        match (&key.secret, &key.secret_file) {
+            (Some(_), None) => {}
+            (None, Some(path)) => match read_secret_file(path) {
+                Ok(secret) => key.secret = Some(secret),
+                Err(error) => return refuse(".secret_file", format!("{}: {error}", path.display())),
+            },
+            _ => return refuse("", "needs either secret or secret_file".to_owned()),
+        }
+    }
+    Ok(())
+}
+
 fn check_signing_keys(config: &Config) -> Result<(), (String, String)> {
     let mut kids = BTreeSet::new();
     for (i, key) in config.signing.keys.iter().enumerate() {
         let no = |field: &str, detail: &str| Err((format!("signing.keys[{i}]{field}"), detail.to_owned()));
-        if key.secret.is_some() == key.secret_file.is_some() {
-            return no("", "needs either secret or secret_file");
-        }
         if key.kid.is_empty() || !kids.insert(&key.kid) {
             return no(".kid", "must be unique and not empty");
         }

@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cli;
+
 #[test]
 fn the_program_names_itself() {
     let output = support::server::dropgate().arg("--version").output().unwrap();
