@@ -3,17 +3,23 @@
 //! [`configure`] is the one place that knows every address; [`problem`] the one table of errors; [`limits`]
 //! every bound. A handler says in its signature what it needs: [`extract`].
 
+pub mod auth;
 pub mod client_address;
 pub mod cookies;
 pub mod cors;
+pub mod documents;
 pub mod endpoint;
 pub mod extract;
+pub mod instances;
 pub mod join_limit;
+pub mod keys;
 pub mod limits;
+pub mod machine;
 mod metrics;
 mod outer;
 pub mod precompressed;
 pub mod problem;
+pub mod rooms;
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
@@ -83,7 +89,7 @@ pub fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surfa
                     visitors(config);
                 }
                 if surface != Surface::Public {
-                    operators(config);
+                    operators(config, surface);
                 }
                 both(config);
             })
@@ -95,10 +101,19 @@ pub fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surfa
 fn visitors(_config: &mut ServiceConfig) {}
 
 /// The calls of operators: documents, keys, dashboard, metrics.
-fn operators(_config: &mut ServiceConfig) {}
+fn operators(config: &mut ServiceConfig, surface: Surface) {
+    rooms::configure(config);
+    keys::configure(config);
+    instances::configure(config);
+    // Whoever reaches the operators' own listener may read the figures: it is theirs to keep closed.
+    let readers = if surface == Surface::Admin { machine::MetricsFor::Everyone } else { machine::MetricsFor::Readers };
+    machine::configure_metrics(config, readers);
+}
 
 /// What every listener answers: health and readiness, the OpenAPI document.
-fn both(_config: &mut ServiceConfig) {}
+fn both(config: &mut ServiceConfig) {
+    machine::configure(config);
+}
 
 async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::new(Code::NotFound, format!("{} is no address of this service", request.path())))

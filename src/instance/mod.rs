@@ -34,7 +34,7 @@ pub use self::{
     api_keys::{CreatedKey, NewKey},
     live::{LiveRoom, Memo},
     options::{DeclaredKey, Options, SigningPolicy},
-    rooms::PutRoom,
+    rooms::{PutRoom, read_document},
 };
 use crate::{
     clock::Clock,

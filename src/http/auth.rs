@@ -1,0 +1,111 @@
+//! Who may call what: an API key's scope stands in the handler's signature, as [`Read`], [`Shop`] or [`Admin`].
+//!
+//! A call about one room (its path has `{room}`) needs a key that covers that room; any other needs one that covers
+//! all, because what it shows or changes is not one room's.
+
+use std::sync::Arc;
+
+use actix_web::{
+    FromRequest, HttpRequest,
+    dev::Payload,
+    http::header::{self, HeaderMap, HeaderValue},
+};
+use futures_util::future::{Ready, ready};
+
+use super::{
+    extract::context,
+    problem::{Code, Problem},
+};
+use crate::instance::api_key::{ApiKey, Scope};
+
+macro_rules! extractors {
+    ($($(#[$doc:meta])* $name:ident;)+) => {$(
+        $(#[$doc])*
+        pub struct $name(pub Arc<ApiKey>);
+
+        impl FromRequest for $name {
+            type Error = Problem;
+            type Future = Ready<Result<Self, Problem>>;
+
+            fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+                ready(authorize(request, Scope::$name).map(Self))
+            }
+        }
+    )+};
+}
+
+extractors! {
+    /// The caller may look at what is not public.
+    Read;
+    /// The caller is a shop's server.
+    Shop;
+    /// The caller operates this installation, or the room of the path.
+    Admin;
+}
+
+/// The caller's key, if it may do this here.
+fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKey>, Problem> {
+    let key = authenticate(request)?;
+    if !key.allows(scope) {
+        let detail = format!("the key `{}` lacks the scope `{}`", key.name, scope.as_str());
+        return Err(insufficient(scope, detail));
+    }
+    match request.match_info().get("room") {
+        Some(room) if key.covers(room) => Ok(key),
+        Some(_) => Err(insufficient(scope, format!("the key `{}` is not good for this room", key.name))),
+        None if key.covers_all() => Ok(key),
+        None => Err(insufficient(scope, format!("the key `{}` is bound to rooms, and this is about all", key.name))),
+    }
+}
+
+/// The caller's key, whatever it may do.
+///
+/// # Errors
+/// 401 where there is none that we know.
+pub fn authenticate(request: &HttpRequest) -> Result<Arc<ApiKey>, Problem> {
+    let Some(secret) = bearer(request.headers()) else {
+        return Err(unauthorized("send an API key as `Authorization: Bearer …`", r#"Bearer realm="dropgate""#));
+    };
+    context(request)?.instance.api_key(secret).ok_or_else(|| {
+        unauthorized("no such key, or not any more", r#"Bearer realm="dropgate", error="invalid_token""#)
+    })
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {
+    Problem::new(Code::Unauthorized, detail).header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
+fn insufficient(scope: Scope, detail: String) -> Problem {
+    let challenge = match scope {
+        Scope::Read => r#"Bearer realm="dropgate", error="insufficient_scope", scope="read""#,
+        Scope::Shop => r#"Bearer realm="dropgate", error="insufficient_scope", scope="shop""#,
+        Scope::Admin => r#"Bearer realm="dropgate", error="insufficient_scope", scope="admin""#,
+    };
+    Problem::new(Code::Forbidden, detail).header(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_from_a_bearer_header_alone() {
+        let secret = |value: &'static str| {
+            let request = TestRequest::get().insert_header((header::AUTHORIZATION, value)).to_http_request();
+            bearer(request.headers()).map(str::to_owned)
+        };
+        assert_eq!(secret("Bearer abc").as_deref(), Some("abc"));
+        assert_eq!(secret("bearer  abc ").as_deref(), Some("abc"));
+        for none in ["abc", "Basic abc", "Bearerabc"] {
+            assert_eq!(secret(none), None, "{none}");
+        }
+        assert_eq!(bearer(TestRequest::get().to_http_request().headers()), None);
+    }
+}

@@ -1,0 +1,130 @@
+//! What machines ask: whether the process lives, whether it can work, and its figures.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, http::header, web};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{family::Family, gauge::Gauge},
+    registry::Registry,
+};
+use serde_json::json;
+
+use super::{
+    Context,
+    auth::Read,
+    documents::private,
+    endpoint,
+    problem::{Code, Problem},
+};
+use crate::{instance::Instance, store::StoreError};
+
+/// How long the store may take to answer a readiness check: longer, and a load balancer gave up before us.
+const READY_WITHIN: Duration = Duration::from_secs(1);
+
+/// What Prometheus asks for and understands.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Who may see the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsFor {
+    /// Whoever reaches the listener: it is the operators' own.
+    Everyone,
+    /// Keys with `read`.
+    Readers,
+}
+
+/// Health and readiness: on every listener.
+pub fn configure(config: &mut web::ServiceConfig) {
+    endpoint("/healthz").get(healthz).register(config);
+    endpoint("/readyz").get(readyz).register(config);
+}
+
+/// The figures, on the listener that operators use.
+pub fn configure_metrics(config: &mut web::ServiceConfig, readers: MetricsFor) {
+    match readers {
+        MetricsFor::Everyone => endpoint("/metrics").get(metrics).register(config),
+        MetricsFor::Readers => endpoint("/metrics").get(metrics_for_readers).register(config),
+    }
+}
+
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "ok" }))
+}
+
+async fn readyz(context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+    let late = || Problem::new(Code::StoreUnavailable, "the store did not answer in time");
+    match tokio::time::timeout(READY_WITHIN, context.instance.ready()).await {
+        Ok(Ok(())) => {
+            let mut response = HttpResponse::Ok();
+            Ok(response.insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "ready" })))
+        }
+        // Too busy for one more question is still ready: a balancer that took us out would make it worse elsewhere.
+        Ok(Err(StoreError::Overloaded)) => Ok(HttpResponse::Ok().json(json!({ "status": "busy" }))),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(late()),
+    }
+}
+
+async fn metrics_for_readers(_key: Read, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+    metrics(context).await
+}
+
+async fn metrics(context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+    let instance = &context.instance;
+    let mut body = String::new();
+    let written = text::encode_registry(&mut body, &instance.metrics.registry)
+        .and_then(|()| text::encode_registry(&mut body, &room_figures(instance)))
+        .and_then(|()| text::encode_eof(&mut body));
+    written.map_err(|error| {
+        tracing::error!(%error, "the metrics can't be written");
+        Problem::new(Code::Internal, "the fault is ours, and logged")
+    })?;
+    Ok(private(HttpResponse::Ok()).content_type(OPENMETRICS).body(body))
+}
+
+/// The only label of a room's figures: an id we serve, never one that somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RoomLabel {
+    room: String,
+}
+
+/// What the rooms show of themselves, read at the moment it is asked: nothing to keep in step, and a deleted room is
+/// gone at once.
+fn room_figures(instance: &Instance) -> Registry {
+    type Figures = Family<RoomLabel, Gauge>;
+    let mut registry = Registry::with_prefix("dropgate_room");
+    let mut family = |name: &str, help: &str| {
+        let figures = Figures::default();
+        registry.register(name, help, figures.clone());
+        figures
+    };
+    let waiting = family("waiting", "Positions issued and not yet called");
+    let outstanding = family("called", "Positions called whose visitors may still claim");
+    let inside = family("inside", "Live sessions");
+    let tail = family("tail", "The highest position issued in this epoch");
+    let head = family("head", "The highest position called in this epoch");
+    let entered = family("entered", "Positions claimed in this epoch");
+    let lapsed = family("lapsed", "Positions called and given back or never claimed in this epoch");
+    let epoch = family("epoch", "The count of resets");
+    let version = family("settings_version", "The version of the settings in force");
+    let rate = family("rate_per_minute", "The rate of the settings");
+    for (id, room) in instance.rooms() {
+        let Some(view) = room.lane.view() else { continue };
+        let set = |figures: &Figures, value: u64| {
+            let label = RoomLabel { room: id.to_string() };
+            figures.get_or_create(&label).set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        set(&waiting, view.waiting());
+        set(&outstanding, view.outstanding());
+        set(&inside, view.inside);
+        set(&tail, view.tail);
+        set(&head, view.head);
+        set(&entered, view.entered);
+        set(&lapsed, view.lapsed);
+        set(&epoch, view.epoch);
+        set(&version, view.version);
+        set(&rate, room.rules.rate_per_minute);
+    }
+    registry
+}
