@@ -55,6 +55,8 @@ fn new_key(scopes: &[Scope]) -> NewKey {
     NewKey { name: "a key".to_owned(), scopes: scopes.iter().copied().collect(), rooms: None }
 }
 
+mod rooms;
+
 mod keys {
     use secrecy::ExposeSecret;
 
