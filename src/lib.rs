@@ -12,6 +12,7 @@ pub mod id;
 pub mod instance;
 pub mod page;
 pub mod room;
+pub mod sale;
 pub mod store;
 pub mod telemetry;
 pub mod time;

@@ -1,0 +1,254 @@
+//! What can be asked of a sale, and what it answers.
+
+use std::{borrow::Borrow, collections::BTreeMap, fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{outbox::Event, settings::Rules, view::View};
+use crate::{id::RoomId, time::UnixMs};
+
+/// The longest SKU and the longest name of a buyer or an order, in bytes: they stand in every event.
+pub const NAME_MAX_BYTES: usize = 128;
+
+/// A stock-keeping unit: 1 to 128 visible ASCII characters, so that it can stand in a URL, a log and a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sku(Arc<str>);
+
+/// Who holds units: a pass's subject, or whom a shop's server named. Limits count by buyer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Buyer(Arc<str>);
+
+/// The shop's reference of an order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct OrderRef(Arc<str>);
+
+/// A text that can't be a SKU, buyer or order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 128 visible ASCII characters without spaces")]
+pub struct InvalidName;
+
+macro_rules! name {
+    ($name:ident) => {
+        impl $name {
+            /// Takes a text as a name, if it is one.
+            pub fn parse(text: &str) -> Result<Self, InvalidName> {
+                let fits = (1..=NAME_MAX_BYTES).contains(&text.len());
+                if fits && text.bytes().all(|b| b.is_ascii_graphic()) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(InvalidName)
+                }
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+    };
+}
+
+name!(Sku);
+name!(Buyer);
+name!(OrderRef);
+
+/// A reservation's id: derived by hash from (sale, buyer or API key, key), so that a grant repeated after any
+/// loss is the same reservation, and nobody's key finds another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ReservationId(pub u128);
+
+/// A hash of a request's body, to tell a repeated request from another under the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint(pub u128);
+
+/// Units of one SKU, at least 1.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    pub sku: Sku,
+    pub quantity: u64,
+}
+
+/// One command to a sale.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Creates the sale or changes its settings; a `version` not above the sale's own changes nothing. A changed
+    /// total restocks or withdraws the difference to the former document.
+    Configure { version: u64, rules: Rules },
+    /// Says whether `rules` could be configured now; changes nothing.
+    Consider { rules: Rules },
+    /// Forgets the sale with all its records.
+    Delete,
+    /// Expires what is due; every batch does so first by itself.
+    Tick,
+    /// Adds units to a SKU, or withdraws some that are available. `id` makes it idempotent.
+    Restock { id: ReservationId, sku: Sku, delta: i64 },
+    /// Takes units from available to held, all or nothing.
+    Reserve(Reserve),
+    /// The cheap way for late comers: a grant seen before, or else the refusal that nothing is available.
+    Lookup { id: ReservationId, fingerprint: Fingerprint, lines: Vec<Line> },
+    /// Asks for a reservation; changes nothing.
+    Look { id: ReservationId },
+    /// The buyer is at the payment provider: the hold lives at least the payment grace longer. Once.
+    Paying { id: ReservationId },
+    /// Paid: from held to sold.
+    Confirm(Confirm),
+    /// Gives the units back.
+    Release { id: ReservationId },
+    /// Lets the hold live at least `seconds` from now, within the bounds of the sale.
+    Extend { id: ReservationId, seconds: u64 },
+    /// Asks for all items; changes nothing.
+    Items,
+    /// Events after `after`, at most `limit`; changes nothing.
+    Events { after: u64, limit: usize },
+}
+
+/// What a buyer asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserve {
+    pub id: ReservationId,
+    pub fingerprint: Fingerprint,
+    pub caller: Caller,
+    pub buyer: Option<Buyer>,
+    /// 1 to 20; the same SKU on two lines is summed.
+    pub lines: Vec<Line>,
+    /// The sale's own if none; at most its maximum.
+    pub hold_seconds: Option<u64>,
+    /// A hold of the same buyer that this one takes the place of, in the same step.
+    pub replaces: Option<ReservationId>,
+}
+
+/// By what right somebody reserves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Caller {
+    /// A shop's server with a key: needs no pass.
+    Shop,
+    /// A visitor with a pass of `room` until `deadline`, its signature checked.
+    Pass { room: RoomId, deadline: UnixMs },
+    /// A visitor without a pass.
+    Anyone,
+}
+
+/// A payment that arrived.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirm {
+    pub id: ReservationId,
+    /// The shop's order reference.
+    pub order: OrderRef,
+    /// Confirms a part, the rest returns; the whole if none.
+    pub lines: Option<Vec<Line>>,
+    pub if_expired: IfExpired,
+}
+
+/// What a confirmation of an expired hold does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IfExpired {
+    #[default]
+    Reject,
+    /// Takes the units again, if they can be had, in the same step.
+    Retake,
+}
+
+/// A reservation as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    pub id: ReservationId,
+    pub buyer: Option<Buyer>,
+    pub lines: BTreeMap<Sku, u64>,
+    pub created: UnixMs,
+    pub state: State,
+}
+
+/// Where a reservation stands. All but `Held` are terminal and never change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    Held { deadline: UnixMs, paying: bool },
+    Confirmed { order: OrderRef, at: UnixMs },
+    Released { at: UnixMs },
+    Expired { at: UnixMs },
+}
+
+/// What stands in a line's way. `held > 0` means that some may come back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    pub sku: Sku,
+    pub wanted: u64,
+    pub available: u64,
+    pub held: u64,
+}
+
+/// Why a sale did not do what was asked. Nothing changed (but for a late payment's event).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    UnknownSale,
+    /// A field that can't be taken, and why.
+    Invalid {
+        field: String,
+        detail: String,
+    },
+    UnknownSku {
+        sku: Sku,
+    },
+    /// The key was used with another body.
+    KeyReused,
+    /// Before `opens_at` or past `closes_at`.
+    Closed,
+    PassRequired,
+    SoldOut {
+        lines: Vec<Shortage>,
+    },
+    /// `sku` is none where the limit counts all units, or all grants, of the buyer.
+    LimitExceeded {
+        sku: Option<Sku>,
+        limit: u64,
+        used: u64,
+    },
+    UnknownReservation,
+    Expired,
+    Released,
+    /// Confirmed, or confirmed under another order.
+    Conflict {
+        detail: String,
+    },
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    Done,
+    Reservation(Reservation),
+    Items(View),
+    Events(Vec<Event>),
+    Refused(Refusal),
+    /// Holds that are due still stand in the way: to be sent again while the store expires them.
+    Pending,
+}

@@ -1,0 +1,27 @@
+//! THE STOCK, pure: no clock, no I/O, no randomness. Time and ids come in as arguments.
+//!
+//! [`settings`] is the document an operator writes, [`command`] what can be asked of a sale and what it answers,
+//! [`stock`] the books and what one batch does to them, [`reserve`], [`resolve`] and [`operate`] the rules of
+//! the commands, [`outbox`] the ordered events, [`audit`] their fold, [`view`] what a sale shows of itself.
+//!
+//! The invariant after every command: per SKU `available + held + sold = total`, `held` is the sum of the live
+//! holds, a buyer's count the sum of theirs, and folding the outbox gives the stock.
+
+pub mod audit;
+pub mod command;
+mod operate;
+pub mod outbox;
+mod reserve;
+mod resolve;
+pub mod settings;
+pub mod stock;
+pub mod view;
+
+pub use command::{
+    Buyer, Caller, Command, Confirm, IfExpired, Line, OrderRef, Outcome, Refusal, Reservation, ReservationId, Reserve,
+    Shortage, Sku, State,
+};
+pub use outbox::{Event, EventKind};
+pub use settings::{Document, Rules};
+pub use stock::Sale;
+pub use view::View;

@@ -1,0 +1,109 @@
+//! The ordered events a sale has emitted, appended in the same step as the change they tell of.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    command::{Buyer, OrderRef, ReservationId, Sku},
+    view::Item,
+};
+use crate::time::UnixMs;
+
+/// Events between two checkpoints: what a reader that fell behind the trimmed past folds at most to catch up.
+pub const CHECKPOINT_EVERY: u64 = 10_000;
+
+/// The most events kept: a reader further behind starts again at the oldest checkpoint.
+pub const KEPT_EVENTS_MAX: usize = 100_000;
+
+/// One event, numbered without gaps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub seq: u64,
+    pub time: UnixMs,
+    pub kind: EventKind,
+}
+
+/// Units by SKU.
+pub type Units = BTreeMap<Sku, u64>;
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// From available to held.
+    Held { id: ReservationId, buyer: Option<Buyer>, lines: Units, deadline: UnixMs },
+    /// `lines` from held to sold, `returned` from held to available.
+    Confirmed { id: ReservationId, order: OrderRef, lines: Units, returned: Units },
+    /// From held to available, by the buyer or the shop.
+    Released { id: ReservationId, lines: Units },
+    /// From held to available, by its deadline.
+    Expired { id: ReservationId, lines: Units },
+    /// Paid after the hold had died, and refused: to be refunded.
+    PaidTooLate { id: ReservationId, order: OrderRef, lines: Units },
+    /// Nothing available, but some held.
+    AllHeld { sku: Sku },
+    /// Nothing available, nothing held.
+    SoldOut { sku: Sku },
+    /// Available again after none was.
+    Returned { sku: Sku, available: u64 },
+    /// Total and available changed by `delta`.
+    Restocked { sku: Sku, delta: i64 },
+    /// The books at this point: what came before may be trimmed.
+    Checkpoint { items: Vec<Item> },
+}
+
+/// The events kept, oldest first. What is kept starts at the sale's beginning or at a checkpoint.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outbox {
+    seq: u64,
+    kept: VecDeque<Event>,
+    /// Numbers of the checkpoints among the kept.
+    checkpoints: VecDeque<u64>,
+}
+
+impl Outbox {
+    /// The number of the last event; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// At most `limit` events after number `after`, oldest first; from the oldest kept if that is later.
+    pub fn after(&self, after: u64, limit: usize) -> Vec<Event> {
+        let first_kept = self.kept.front().map_or(self.seq + 1, |event| event.seq);
+        let skip = usize::try_from((after + 1).saturating_sub(first_kept)).unwrap_or(usize::MAX);
+        self.kept.iter().skip(skip).take(limit).cloned().collect()
+    }
+
+    pub(super) fn append(&mut self, time: UnixMs, kind: EventKind) {
+        self.seq += 1;
+        if matches!(kind, EventKind::Checkpoint { .. }) {
+            self.checkpoints.push_back(self.seq);
+        }
+        self.kept.push_back(Event { seq: self.seq, time, kind });
+    }
+
+    /// Whether so much has happened since the last checkpoint that another is due.
+    pub(super) fn checkpoint_due(&self) -> bool {
+        self.seq >= self.checkpoints.back().copied().unwrap_or(0) + CHECKPOINT_EVERY
+    }
+
+    /// Drops the past up to the oldest checkpoint that brings the rest within the bound.
+    pub(super) fn trim(&mut self) {
+        while self.kept.len() > KEPT_EVENTS_MAX
+            && let Some(checkpoint) = self.next_checkpoint()
+        {
+            while self.kept.front().is_some_and(|event| event.seq < checkpoint) {
+                self.kept.pop_front();
+            }
+        }
+    }
+
+    /// The oldest checkpoint that is not the very front already.
+    fn next_checkpoint(&mut self) -> Option<u64> {
+        let front = self.kept.front()?.seq;
+        while self.checkpoints.front().is_some_and(|seq| *seq <= front) {
+            self.checkpoints.pop_front();
+        }
+        self.checkpoints.front().copied()
+    }
+}
