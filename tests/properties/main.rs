@@ -1,3 +1,4 @@
 //! Properties of the pure parts, checked over many random cases.
 
+mod sale;
 mod tokens;
