@@ -7,10 +7,7 @@ use dropgate::{
     id::RoomId,
     sale::{
         Buyer, Caller, Command, Confirm, IfExpired, Line, OrderRef, Outcome, Refusal, ReservationId, Reserve, Rules,
-        Sale, Sku, State,
-        audit::Ledger,
-        command::Fingerprint,
-        settings::ItemRules,
+        Sale, Sku, State, audit::Ledger, command::Fingerprint, settings::ItemRules,
     },
     time::UnixMs,
 };
@@ -46,18 +43,19 @@ fn command() -> impl Strategy<Value = Command> {
         .prop_map(|lines| lines.into_iter().map(|(s, quantity)| Line { sku: sku(s), quantity }).collect::<Vec<_>>());
     let order = (0..3usize).prop_map(|n| OrderRef::parse(&format!("order-{n}")).unwrap());
     let if_expired = prop_oneof![Just(IfExpired::Reject), Just(IfExpired::Retake)];
-    let reserve = (id.clone(), 0..2u128, 0..5usize, lines.clone(), prop::option::of(0..5u64), prop::option::of(id.clone()))
-        .prop_map(|(id, print, b, lines, hold_seconds, replaces)| {
-            Command::Reserve(Reserve {
-                id,
-                fingerprint: Fingerprint(print),
-                caller: Caller::Anyone,
-                buyer: Some(buyer(b)),
-                lines,
-                hold_seconds,
-                replaces,
-            })
-        });
+    let reserve =
+        (id.clone(), 0..2u128, 0..5usize, lines.clone(), prop::option::of(0..5u64), prop::option::of(id.clone()))
+            .prop_map(|(id, print, b, lines, hold_seconds, replaces)| {
+                Command::Reserve(Reserve {
+                    id,
+                    fingerprint: Fingerprint(print),
+                    caller: Caller::Anyone,
+                    buyer: Some(buyer(b)),
+                    lines,
+                    hold_seconds,
+                    replaces,
+                })
+            });
     prop_oneof![
         8 => reserve,
         4 => (id.clone(), order, prop::option::of(lines.clone()), if_expired)
@@ -75,7 +73,9 @@ fn command() -> impl Strategy<Value = Command> {
 }
 
 fn check_books(sale: &Sale, now: UnixMs, ledger: &mut Ledger, folded: &mut u64) {
-    let Outcome::Events(events) = ask(sale, now, Command::Events { after: *folded, limit: usize::MAX }) else { panic!() };
+    let Outcome::Events(events) = ask(sale, now, Command::Events { after: *folded, limit: usize::MAX }) else {
+        panic!()
+    };
     for event in &events {
         ledger.fold(event).unwrap();
         *folded = event.seq;
