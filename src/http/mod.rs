@@ -12,14 +12,24 @@ pub mod endpoint;
 pub mod extract;
 pub mod instances;
 pub mod join_limit;
+pub mod journey;
+pub mod jwks;
 pub mod keys;
 pub mod limits;
 pub mod machine;
 mod metrics;
 mod outer;
+pub mod passes;
+pub mod place;
 pub mod precompressed;
 pub mod problem;
+pub mod refusals;
 pub mod rooms;
+pub mod sessions;
+pub mod status;
+pub mod tickets;
+pub mod visitor;
+pub mod waiting_page;
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
@@ -38,7 +48,10 @@ pub use self::{
     limits::Bounds,
     problem::{Code, Problem},
 };
-use crate::{config::PublicUrl, instance::Instance};
+use crate::{
+    config::PublicUrl,
+    instance::{Instance, Memo},
+};
 
 /// What every handler shares; one an instance.
 pub struct Context {
@@ -50,6 +63,8 @@ pub struct Context {
     pub bounds: Bounds,
     /// How many places one address may take.
     pub join_limit: JoinLimit,
+    /// The JWKS document of the keys in force.
+    pub(crate) jwks: Memo,
     /// Requests at work, for shedding.
     pub(crate) in_flight: AtomicUsize,
 }
@@ -64,7 +79,15 @@ impl Context {
         bounds: Bounds,
     ) -> Self {
         let join_limit = JoinLimit::new(evidence);
-        Self { instance, public_url, trusted_proxies, bounds, join_limit, in_flight: AtomicUsize::new(0) }
+        Self {
+            instance,
+            public_url,
+            trusted_proxies,
+            bounds,
+            join_limit,
+            jwks: Memo::default(),
+            in_flight: AtomicUsize::new(0),
+        }
     }
 }
 
@@ -98,7 +121,16 @@ pub fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surfa
 }
 
 /// The calls of visitors, gates and shops.
-fn visitors(_config: &mut ServiceConfig) {}
+fn visitors(config: &mut ServiceConfig) {
+    tickets::configure(config);
+    status::configure(config);
+    place::configure(config);
+    passes::configure(config);
+    waiting_page::configure(config);
+    journey::configure(config);
+    sessions::configure(config);
+    jwks::configure(config);
+}
 
 /// The calls of operators: documents, keys, dashboard, metrics.
 fn operators(config: &mut ServiceConfig, surface: Surface) {

@@ -9,7 +9,7 @@ use actix_web::{
     dev::{ServiceRequest, ServiceResponse},
     http::{
         StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web,
@@ -19,7 +19,9 @@ use super::{
     Context,
     limits::HEADERS_MAX_BYTES,
     problem::{Code, Problem},
+    waiting_page,
 };
+use crate::page::{self, Language};
 
 /// The outermost layer.
 pub(super) async fn finish(
@@ -98,7 +100,31 @@ fn problem_of<B>(response: &ServiceResponse<B>) -> Option<Problem> {
 }
 
 fn write_problem(problem: &Problem, request: &HttpRequest) -> HttpResponse {
-    problem.json_response(Some(request.path()))
+    if !is_navigation(request.headers()) {
+        return problem.json_response(Some(request.path()));
+    }
+    let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+    let shown = page::error::Problem {
+        status: problem.code.status_number(),
+        kind: &problem.kind(),
+        title: problem.code.title(),
+        detail: &problem.detail,
+    };
+    let page = page::error(&shown, Language::preferred(accepted));
+    let mut response = HttpResponse::build(problem.code.status());
+    response.content_type("text/html; charset=utf-8");
+    response.insert_header((header::CONTENT_SECURITY_POLICY, waiting_page::policy(&page.csp)));
+    problem.put_headers(response.body(page.html))
+}
+
+/// Whether a person looks at the answer: the browser says that it navigates, or, where it says nothing, that it
+/// would rather have a page.
+pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    match text("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => text("accept").is_some_and(|accept| accept.contains("text/html")),
+    }
 }
 
 /// What inner layers put on the error before it was written anew: CORS, cookies.

@@ -147,10 +147,15 @@ impl Problem {
         self
     }
 
+    /// Its `type`.
+    pub fn kind(&self) -> String {
+        format!("urn:dropgate:{}", self.code.as_str())
+    }
+
     /// The document; `instance` is the path that was asked.
     pub fn document(&self, instance: Option<&str>) -> Value {
         let mut document = Map::new();
-        document.insert("type".into(), format!("urn:dropgate:{}", self.code.as_str()).into());
+        document.insert("type".into(), self.kind().into());
         document.insert("title".into(), self.code.title().into());
         document.insert("status".into(), self.code.status_number().into());
         document.insert("detail".into(), self.detail.as_ref().into());

@@ -98,13 +98,26 @@ impl Memo {
         S: Any + Send + Sync,
         T: Any + Send + Sync,
     {
-        if let Some(made) = &*self.made.load()
-            && std::ptr::addr_eq(Arc::as_ptr(&made.source), Arc::as_ptr(source))
-            && let Ok(value) = Arc::downcast(Arc::clone(&made.value))
-        {
-            return value;
-        }
-        let value = Arc::new(make(source));
+        self.get_or_renew(source, |source, _| make(source))
+    }
+
+    /// As [`Memo::get_or_make`]; `make` is also shown the last value, if it is of the same type.
+    pub fn get_or_renew<S, T>(&self, source: &Arc<S>, make: impl FnOnce(&S, Option<&T>) -> T) -> Arc<T>
+    where
+        S: Any + Send + Sync,
+        T: Any + Send + Sync,
+    {
+        let made = self.made.load();
+        let last = made.as_ref().and_then(|made| {
+            let value = Arc::downcast::<T>(Arc::clone(&made.value)).ok()?;
+            Some((std::ptr::addr_eq(Arc::as_ptr(&made.source), Arc::as_ptr(source)), value))
+        });
+        let last = match last {
+            Some((true, value)) => return value,
+            Some((false, value)) => Some(value),
+            None => None,
+        };
+        let value = Arc::new(make(source, last.as_deref()));
         let (source, kept) = (Arc::clone(source), Arc::clone(&value));
         self.made.store(Some(Arc::new(Made { source, value: kept })));
         value
@@ -123,6 +136,14 @@ mod tests {
         assert_eq!(*memo.get_or_make(&first, |_| 99_u64), 2, "the same source is not made again");
         // Equal, but another source: it may have been replaced for a reason.
         assert_eq!(*memo.get_or_make(&Arc::new(1_u64), |n| n + 5), 6);
+    }
+
+    #[test]
+    fn a_renewed_value_sees_the_last_one() {
+        let memo = Memo::default();
+        let add = |n: &u64, last: Option<&u64>| n + last.unwrap_or(&0);
+        assert_eq!(*memo.get_or_renew(&Arc::new(1_u64), add), 1);
+        assert_eq!(*memo.get_or_renew(&Arc::new(10_u64), add), 11);
     }
 
     #[test]

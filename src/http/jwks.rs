@@ -1,0 +1,34 @@
+//! The public keys of passes, for whoever verifies them without asking us.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+    web::{Data, ServiceConfig},
+};
+
+use super::{
+    Context, Cors, endpoint,
+    precompressed::{Effort, Precompressed},
+};
+use crate::token::KeyRing;
+
+/// The addresses of this file.
+pub fn configure(config: &mut ServiceConfig) {
+    endpoint("/.well-known/jwks.json").get(jwks).cors(Cors::Public).register(config);
+}
+
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "machines", operation_id = "getJwks",
+    responses((status = 200, description = "The public keys of passes and entry passes (RFC 7517)", body = Object),
+        (status = 304, description = "Nothing changed since the ETag sent along")))]
+pub(crate) async fn jwks(context: Data<Context>, request: HttpRequest) -> HttpResponse {
+    let keys: Arc<KeyRing> = context.instance.keys();
+    let body = context.jwks.get_or_make(&keys, |keys| {
+        // A list of plain fields always has a JSON form.
+        let json = serde_json::to_vec(keys.jwks()).unwrap_or_default();
+        Precompressed::new("application/json", json, Effort::Best)
+    });
+    // Five minutes: a new key is published ten minutes before it signs.
+    body.respond(&request, &[(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))])
+}
