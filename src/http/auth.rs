@@ -13,6 +13,7 @@ use actix_web::{
 use futures_util::future::{Ready, ready};
 
 use super::{
+    dashboard,
     extract::context,
     problem::{Code, Problem},
 };
@@ -43,13 +44,22 @@ extractors! {
     Admin;
 }
 
+/// The caller may look at what is not public, of the rooms its key covers: for calls that show each room by itself.
+pub struct ReadSome(pub Arc<ApiKey>);
+
+impl FromRequest for ReadSome {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(authenticate(request).and_then(|key| require_scope(&key, Scope::Read).map(|()| Self(key))))
+    }
+}
+
 /// The caller's key, if it may do this here.
 fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKey>, Problem> {
     let key = authenticate(request)?;
-    if !key.allows(scope) {
-        let detail = format!("the key `{}` lacks the scope `{}`", key.name, scope.as_str());
-        return Err(insufficient(scope, detail));
-    }
+    require_scope(&key, scope)?;
     match request.match_info().get("room") {
         Some(room) if key.covers(room) => Ok(key),
         Some(_) => Err(insufficient(scope, format!("the key `{}` is not good for this room", key.name))),
@@ -58,17 +68,28 @@ fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKey>, Problem
     }
 }
 
-/// The caller's key, whatever it may do.
+fn require_scope(key: &ApiKey, scope: Scope) -> Result<(), Problem> {
+    if key.allows(scope) {
+        return Ok(());
+    }
+    Err(insufficient(scope, format!("the key `{}` lacks the scope `{}`", key.name, scope.as_str())))
+}
+
+/// The caller's key, whatever it may do: from the header, or of whoever is signed in to the dashboard.
 ///
 /// # Errors
-/// 401 where there is none that we know.
+/// 401 where there is none that we know; 403 where another site's page may be at work.
 pub fn authenticate(request: &HttpRequest) -> Result<Arc<ApiKey>, Problem> {
-    let Some(secret) = bearer(request.headers()) else {
-        return Err(unauthorized("send an API key as `Authorization: Bearer …`", r#"Bearer realm="dropgate""#));
-    };
-    context(request)?.instance.api_key(secret).ok_or_else(|| {
-        unauthorized("no such key, or not any more", r#"Bearer realm="dropgate", error="invalid_token""#)
-    })
+    let context = context(request)?;
+    if let Some(secret) = bearer(request.headers()) {
+        let challenge = r#"Bearer realm="dropgate", error="invalid_token""#;
+        return context
+            .instance
+            .api_key(secret)
+            .ok_or_else(|| unauthorized("no such key, or not any more", challenge));
+    }
+    dashboard::signed_in(request, context)?
+        .ok_or_else(|| unauthorized("send an API key as `Authorization: Bearer …`", r#"Bearer realm="dropgate""#))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

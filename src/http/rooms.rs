@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     Context, JsonBody,
-    auth::{Admin, Read},
+    auth::{Admin, Read, ReadSome},
     documents::{Precondition, private, respond},
     endpoint,
     problem::{Code, Problem},
@@ -22,8 +22,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
     endpoint("/v1/rooms/{room}/reset").post(reset).register(config);
 }
 
-async fn list(_key: Read, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
-    let rooms = context.instance.rooms().iter().map(|(_, room)| document_of(room)).collect::<Result<Vec<_>, _>>()?;
+async fn list(ReadSome(key): ReadSome, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+    let rooms = context.instance.rooms();
+    let covered = rooms.iter().filter(|(id, _)| key.covers(id.as_str()));
+    let rooms = covered.map(|(_, room)| document_of(room)).collect::<Result<Vec<_>, _>>()?;
     Ok(private(HttpResponse::Ok()).json(json!({ "rooms": rooms })))
 }
 

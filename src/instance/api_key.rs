@@ -87,6 +87,17 @@ impl ApiKey {
         self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room))
     }
 
+    /// What a sign-in with this key is remembered by. A part of the hash belongs to it, so that a configured key whose
+    /// secret is replaced ends the sign-ins of the old secret.
+    pub fn sign_in_name(&self) -> String {
+        format!("{}:{:016x}", self.id, self.sha256.bucket())
+    }
+
+    /// The id of the key in a [`ApiKey::sign_in_name`].
+    pub fn id_of_sign_in(name: &str) -> Option<&str> {
+        name.rsplit_once(':').map(|(id, _)| id)
+    }
+
     /// Whether the key is good for all rooms, those to come included: what is not about one room needs that.
     pub fn covers_all(&self) -> bool {
         self.rooms.is_none()
@@ -111,7 +122,7 @@ impl SecretHash {
         Self(hash)
     }
 
-    /// Half of what a look-up needs: eight bytes of a hash tell nothing about the secret or the rest.
+    /// The first eight bytes: enough to look a key up by, and they tell nothing about the secret.
     fn bucket(&self) -> u64 {
         self.0.iter().take(8).fold(0, |bucket, byte| bucket << 8 | u64::from(*byte))
     }
