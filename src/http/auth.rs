@@ -83,10 +83,7 @@ pub fn authenticate(request: &HttpRequest) -> Result<Arc<ApiKey>, Problem> {
     let context = context(request)?;
     if let Some(secret) = bearer(request.headers()) {
         let challenge = r#"Bearer realm="dropgate", error="invalid_token""#;
-        return context
-            .instance
-            .api_key(secret)
-            .ok_or_else(|| unauthorized("no such key, or not any more", challenge));
+        return context.instance.api_key(secret).ok_or_else(|| unauthorized("no such key, or not any more", challenge));
     }
     dashboard::signed_in(request, context)?
         .ok_or_else(|| unauthorized("send an API key as `Authorization: Bearer …`", r#"Bearer realm="dropgate""#))
@@ -111,22 +108,4 @@ fn insufficient(scope: Scope, detail: String) -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
-    use actix_web::test::TestRequest;
-
-    use super::*;
-
-    #[test]
-    fn a_secret_is_read_from_a_bearer_header_alone() {
-        let secret = |value: &'static str| {
-            let request = TestRequest::get().insert_header((header::AUTHORIZATION, value)).to_http_request();
-            bearer(request.headers()).map(str::to_owned)
-        };
-        assert_eq!(secret("Bearer abc").as_deref(), Some("abc"));
-        assert_eq!(secret("bearer  abc ").as_deref(), Some("abc"));
-        for none in ["abc", "Basic abc", "Bearerabc"] {
-            assert_eq!(secret(none), None, "{none}");
-        }
-        assert_eq!(bearer(TestRequest::get().to_http_request().headers()), None);
-    }
-}
+mod tests;

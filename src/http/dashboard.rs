@@ -172,8 +172,8 @@ impl FromRequest for SecretField {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let is_form =
-            content_type.is_some_and(|value| value.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+        let is_form = content_type
+            .is_some_and(|value| value.to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
         let body = read_body(request, payload);
         Box::pin(async move {
             if !is_form {
@@ -187,3 +187,6 @@ impl FromRequest for SecretField {
 fn key_field(body: &Bytes) -> Option<String> {
     url::form_urlencoded::parse(body).find(|(name, _)| name == "key").map(|(_, value)| value.trim().to_owned())
 }
+
+#[cfg(test)]
+mod tests;

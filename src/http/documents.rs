@@ -123,7 +123,9 @@ pub fn respond(mut response: HttpResponseBuilder, mut body: Value, version: u64)
 
 /// An answer for the caller alone: an operator's answers depend on the key.
 pub fn private(mut response: HttpResponseBuilder) -> HttpResponseBuilder {
-    response.insert_header((header::CACHE_CONTROL, "private, no-store")).insert_header((header::VARY, "Authorization, Cookie"));
+    response
+        .insert_header((header::CACHE_CONTROL, "private, no-store"))
+        .insert_header((header::VARY, "Authorization, Cookie"));
     response
 }
 

@@ -110,3 +110,6 @@ fn time(at: UnixMs) -> String {
 fn unknown_key() -> Problem {
     Problem::new(Code::NotFound, "there is no key of that id")
 }
+
+#[cfg(test)]
+mod tests;

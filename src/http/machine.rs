@@ -128,3 +128,6 @@ fn room_figures(instance: &Instance) -> Registry {
     }
     registry
 }
+
+#[cfg(test)]
+mod tests;

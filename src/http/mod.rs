@@ -7,6 +7,7 @@ pub mod auth;
 pub mod client_address;
 pub mod cookies;
 pub mod cors;
+pub mod dashboard;
 pub mod documents;
 pub mod endpoint;
 pub mod extract;
@@ -26,7 +27,10 @@ pub mod problem;
 pub mod refusals;
 pub mod rooms;
 pub mod sessions;
+mod sign_in_limit;
 pub mod status;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tickets;
 pub mod visitor;
 pub mod waiting_page;
@@ -39,6 +43,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
+use self::sign_in_limit::SignInLimit;
 pub use self::{
     client_address::{ClientAddress, TrustedProxies},
     cors::Cors,
@@ -65,6 +70,8 @@ pub struct Context {
     pub join_limit: JoinLimit,
     /// The JWKS document of the keys in force.
     pub(crate) jwks: Memo,
+    /// How often one address may fail to sign in.
+    pub(crate) sign_in_limit: SignInLimit,
     /// Requests at work, for shedding.
     pub(crate) in_flight: AtomicUsize,
 }
@@ -78,14 +85,14 @@ impl Context {
         evidence: Evidence,
         bounds: Bounds,
     ) -> Self {
-        let join_limit = JoinLimit::new(evidence);
         Self {
             instance,
             public_url,
             trusted_proxies,
             bounds,
-            join_limit,
+            join_limit: JoinLimit::new(evidence),
             jwks: Memo::default(),
+            sign_in_limit: SignInLimit::new(),
             in_flight: AtomicUsize::new(0),
         }
     }
@@ -104,7 +111,7 @@ pub enum Surface {
 
 /// Puts every address of a surface into an application.
 pub fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surface: Surface) {
-    config.app_data(context.clone()).service(
+    config.app_data(context.clone()).app_data(surface).service(
         web::scope("")
             .wrap(from_fn(outer::finish))
             .configure(|config| {
@@ -136,7 +143,12 @@ fn visitors(config: &mut ServiceConfig) {
 fn operators(config: &mut ServiceConfig, surface: Surface) {
     rooms::configure(config);
     keys::configure(config);
+    dashboard::configure(config);
     instances::configure(config);
+    if surface == Surface::Admin {
+        // The dashboard shows it, and asks the listener that it came from.
+        status::configure(config);
+    }
     // Whoever reaches the operators' own listener may read the figures: it is theirs to keep closed.
     let readers = if surface == Surface::Admin { machine::MetricsFor::Everyone } else { machine::MetricsFor::Readers };
     machine::configure_metrics(config, readers);

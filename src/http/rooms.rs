@@ -125,3 +125,6 @@ fn of_room(error: OperateError) -> Problem {
         error => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,11 @@ impl Instance {
         &self.options.public_url
     }
 
+    /// The store that this instance speaks to.
+    pub fn store(&self) -> &Backend {
+        &self.documents.store
+    }
+
     /// The version of this program.
     pub fn build(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
