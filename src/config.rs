@@ -1,10 +1,9 @@
 //! One typed configuration: defaults < file < environment < flags.
 //!
 //! `config/default.toml` is the reference of every setting, and a test holds it to the defaults here.
-//! [`load`] brings the layers together and says where a wrong value came from, [`address`] holds the kinds of
-//! address a setting can be.
+//! [`mod@load`] brings the layers together and says where a wrong value came from; [`crate::address`] holds the
+//! kinds of address a setting can be.
 
-pub mod address;
 pub mod load;
 mod locate;
 #[cfg(test)]
@@ -16,9 +15,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use tokio::runtime::Handle;
 
-pub use address::{PublicUrl, StoreUrl};
-pub use load::{ConfigError, Flags, Sources, load, load_file};
+pub use self::load::{ConfigError, Flags, Sources, load, load_file};
 
+pub use crate::address::{PublicUrl, StoreUrl};
 use crate::{
     http::{
         client_address::Network,

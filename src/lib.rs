@@ -4,6 +4,7 @@
 //! keeps rooms and answers batches of commands, [`token`] signs what visitors carry, [`instance`] is what one
 //! process knows.
 
+pub mod address;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -9,7 +9,7 @@ use actix_web::{
 };
 
 use super::problem::{Code, Problem};
-use crate::{config::PublicUrl, id::RoomId, room::Document, time::UnixMs};
+use crate::{address::PublicUrl, id::RoomId, room::Document, time::UnixMs};
 
 /// How long a cookie lives that nothing else bounds, and a ticket's beyond the room's closing.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);

@@ -54,7 +54,7 @@ pub use self::{
     problem::{Code, Problem},
 };
 use crate::{
-    config::PublicUrl,
+    address::PublicUrl,
     instance::{Instance, Memo},
 };
 

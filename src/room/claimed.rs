@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Position;
 
+// A chunk is a small page of memory: the bits of two thousand positions.
 const WORDS: usize = 32;
 const CHUNK_BITS: u64 = WORDS as u64 * 64;
 
