@@ -37,6 +37,13 @@ impl PublicUrl {
         &self.0
     }
 
+    /// The scheme and the port, named or implied: what a listener and its address to the world share where nothing
+    /// stands between them.
+    pub fn scheme_and_port(&self) -> Option<(String, u16)> {
+        let url = Url::parse(&self.0).ok()?;
+        Some((url.scheme().to_owned(), url.port_or_known_default()?))
+    }
+
     /// Whether browsers reach us over TLS, here or at a proxy.
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https:")

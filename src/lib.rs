@@ -5,6 +5,7 @@
 //! process knows.
 
 pub mod address;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod client_address;
+pub mod connections;
 pub mod cookies;
 pub mod cors;
 pub mod dashboard;

@@ -17,6 +17,7 @@ use actix_web::{
 
 use super::{
     Context,
+    connections::{self, AtWork},
     limits::HEADERS_MAX_BYTES,
     problem::{Code, Problem},
     waiting_page,
@@ -30,7 +31,7 @@ pub(super) async fn finish(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let context = request.app_data::<web::Data<Context>>().cloned();
     let admitted = match &context {
-        Some(context) => InFlight::enter(context),
+        Some(context) => InFlight::enter(context, request.request()),
         None => Err(Problem::new(Code::Internal, "the service is not set up")),
     };
     let mut response = match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
@@ -47,13 +48,17 @@ pub(super) async fn finish(
 }
 
 /// A request at work; leaving gives its place back.
-struct InFlight<'a>(&'a Context);
+struct InFlight<'a> {
+    context: &'a Context,
+    _at_work: AtWork,
+}
 
 impl<'a> InFlight<'a> {
-    fn enter(context: &'a Context) -> Result<Self, Problem> {
+    fn enter(context: &'a Context, request: &HttpRequest) -> Result<Self, Problem> {
+        let at_work = connections::begin(request)?;
         let metrics = &context.instance.metrics.http;
         metrics.in_flight.inc();
-        let in_flight = Self(context);
+        let in_flight = Self { context, _at_work: at_work };
         if context.in_flight.fetch_add(1, Ordering::Relaxed) >= context.bounds.in_flight {
             metrics.shed.inc();
             return Err(Problem::new(Code::Overloaded, "this instance has as many requests at work as it can finish"));
@@ -64,8 +69,8 @@ impl<'a> InFlight<'a> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.0.instance.metrics.http.in_flight.dec();
+        self.context.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.context.instance.metrics.http.in_flight.dec();
     }
 }
 
