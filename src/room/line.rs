@@ -165,17 +165,18 @@ impl Room {
             *self = Self::new(now, version, first_epoch, rules);
             return Applied::changed(Outcome::Done);
         }
-        self.change(now, |room| {
-            let was_open = room.rules.mode == Mode::Open;
-            let is_open = rules.mode == Mode::Open;
-            if was_open != is_open || room.rules.rate_per_minute != rules.rate_per_minute {
-                room.observed.forget_moves();
-            }
-            let kept = if was_open && !is_open { 0 } else { room.credit };
-            room.credit = kept.min(rules.ready_units());
-            room.version = version;
-            room.rules = rules;
-        });
+        self.settle(now);
+        let (was, is) = (&self.rules, &rules);
+        let speed_of =
+            |rules: &Rules| (rules.rate_per_minute, rules.overcall, rules.max_active, rules.mode == Mode::Open);
+        if speed_of(was) != speed_of(is) {
+            self.observed.forget_moves();
+        }
+        let kept = if was.mode == Mode::Open && is.mode != Mode::Open { 0 } else { self.credit };
+        self.credit = kept.min(is.ready_units());
+        self.version = version;
+        self.rules = rules;
+        self.advance(now);
         Applied::changed(Outcome::Done)
     }
 

@@ -189,8 +189,8 @@ impl Rules {
             session_ms,
             session_renewal: self.session_renewal,
             session_max_ms: self.session_max_ms.map(total),
-            opens_at: self.opens_at,
-            closes_at: self.closes_at,
+            opens_at: self.opens_at.map(|at| at.min(UnixMs(bounds::TIME_MAX_MS))),
+            closes_at: self.closes_at.map(|at| at.min(UnixMs(bounds::TIME_MAX_MS))),
         }
     }
 

@@ -264,9 +264,9 @@ fn is_host_name(text: &str) -> bool {
 }
 
 fn is_ipv4(text: &str) -> bool {
-    text.parse::<std::net::Ipv4Addr>().is_ok()
+    text.parse::<core::net::Ipv4Addr>().is_ok()
 }
 
 fn is_ipv6(text: &str) -> bool {
-    text.parse::<std::net::Ipv6Addr>().is_ok()
+    text.parse::<core::net::Ipv6Addr>().is_ok()
 }

@@ -33,33 +33,34 @@ impl Room {
     }
 
     /// The tick, credit and clock included. Twice at the same `now` is once.
-    fn settle(&mut self, now: UnixMs) {
+    pub(super) fn settle(&mut self, now: UnixMs) {
         if self.head < self.tail {
             self.observed.stood(now, self.moving_ms(now));
         }
+        let before = self.mark();
         self.sessions.end_due(now);
         self.lapse_due(now);
         self.credit = self.credit_at(now);
         self.last = now;
-        let before = self.mark();
         self.advance(now);
         self.observe(now, before);
     }
 
-    /// Where the head stands, if a line stands behind it.
+    /// Where the head stands, if a line stands behind it and has been moving.
     fn mark(&self) -> Option<Position> {
-        (self.head < self.tail).then_some(self.head)
+        (self.head < self.tail && self.phase(self.last) == Phase::Running).then_some(self.head)
     }
 
-    /// Notes how far the head of a standing line moved; one that merely follows arrivals says nothing of the wait.
+    /// Notes how far the head of a standing line moved. One that merely follows arrivals, or pours out what stood
+    /// ready at an opening, says nothing of the wait.
     fn observe(&mut self, now: UnixMs, before: Option<Position>) {
-        if let Some(head) = before.filter(|_| self.phase(now) == Phase::Running) {
+        if let Some(head) = before {
             self.observed.moved(now, self.head.saturating_sub(head));
         }
     }
 
     /// Moves the head as far as permits, cap and mode allow, and cuts the credit nobody waited for.
-    fn advance(&mut self, now: UnixMs) {
+    pub(super) fn advance(&mut self, now: UnixMs) {
         match self.phase(now) {
             Phase::Running => {
                 let called = self.pass_over(now, self.callable(self.credit), Cost::Permit);
