@@ -22,8 +22,10 @@ const TRUSTED_MS: u64 = 60_000;
 const TRUSTED_POSITIONS: u64 = 10;
 /// The interval's least width each way, in thousandths of the speed.
 const UNSURE_LEAST: u64 = 100;
-/// What is added to that while nothing was observed.
-const UNSURE_UNSEEN: u64 = 200;
+/// What is taken from the slow end while nothing was observed …
+const UNSEEN_SLOWER: u64 = 200;
+/// … and added to the fast end: no-shows, whose places pass on, make a line faster than its rate.
+const UNSEEN_FASTER: u64 = 400;
 /// The slowest speed ever said: 1 / 50 of the rate. A line that stands still has a cause, and the page names it.
 const SLOWEST: u64 = 50;
 
@@ -116,12 +118,13 @@ impl Observed {
         let likely = speed(all, trusted_ms, rate_per_minute);
         let (slowest, fastest) = extremes(&stretches, trusted_ms, rate_per_minute, likely);
         let missing_ms = trusted_ms.saturating_sub(all.stood_ms);
-        let unsure = UNSURE_LEAST + UNSURE_UNSEEN * missing_ms / trusted_ms;
+        let slower = UNSURE_LEAST + UNSEEN_SLOWER * missing_ms / trusted_ms;
+        let faster = UNSURE_LEAST + UNSEEN_FASTER * missing_ms / trusted_ms;
         let floor = (rate_per_minute * 1000 / SLOWEST).max(1);
         Pace {
-            low_milli: (slowest * (1000 - unsure) / 1000).max(floor),
+            low_milli: (slowest * (1000 - slower) / 1000).max(floor),
             likely_milli: likely.max(floor),
-            high_milli: (fastest * (1000 + unsure) / 1000).max(floor),
+            high_milli: (fastest * (1000 + faster) / 1000).max(floor),
         }
     }
 
