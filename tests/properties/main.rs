@@ -1,6 +1,7 @@
 //! Properties of the pure parts, checked over many random cases.
 
 mod line;
+mod line_extremes;
 mod line_rate;
 mod line_world;
 mod sale;
