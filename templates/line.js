@@ -118,7 +118,8 @@ const turn = async () => {
   if (!rang) {
     rang = true;
     ring();
-    navigator.vibrate?.([200, 100, 200]);
+    // Browsers note it as a fault where nobody has touched the page yet.
+    if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.([200, 100, 200]);
   }
   if (!doc.hidden) setTimeout(go, 1.2 * second);
 };

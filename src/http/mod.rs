@@ -12,6 +12,7 @@ pub mod dashboard;
 pub mod documents;
 pub mod endpoint;
 pub mod extract;
+mod icon;
 pub mod instances;
 pub mod join_limit;
 pub mod journey;
@@ -155,9 +156,10 @@ fn operators(config: &mut ServiceConfig, surface: Surface) {
     machine::configure_metrics(config, readers);
 }
 
-/// What every listener answers: health and readiness, the OpenAPI document.
+/// What every listener answers: health and readiness, the icon, the OpenAPI document.
 fn both(config: &mut ServiceConfig) {
     machine::configure(config);
+    icon::configure(config);
 }
 
 async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {

@@ -3,20 +3,21 @@
 use serde_json::json;
 
 use crate::{
-    scene::{Eyes, ROOM, Scene, crawling, picture},
-    support::browser::Manner,
+    scene::{Eyes, ROOM, Scene, crawling, picture, says},
+    support::browser::{Browser, Manner},
 };
 
 #[tokio::test]
 async fn a_visitor_joins_waits_is_called_and_enters_the_shop() {
     let scene = Scene::in_line(5).await;
     let browser = scene.visitor(&Manner::default()).await;
-    browser.sees("#head", "You are in line").await;
+    browser.shows("line").await;
     browser.sees("#big", "5").await;
     assert_eq!(browser.number().await, "7");
     browser.picture(&picture("waiting")).await;
 
     scene.let_everyone_through().await;
+    browser.wakes().await;
     let url = browser.is_in_the_shop(&scene.shop).await;
     assert!(url.contains("?dropgate="), "came without an entry pass: {url}");
     assert_eq!(scene.shop.asked().len(), 1);
@@ -71,20 +72,47 @@ async fn two_tabs_that_open_at_once_share_one_join() {
 }
 
 #[tokio::test]
-async fn the_back_button_does_not_lose_the_visit() {
+async fn going_elsewhere_and_back_keeps_the_place() {
     let scene = Scene::in_line(1).await;
     let browser = scene.visitor(&Manner::default()).await;
-    browser.sees("#head", "You are next").await;
+    assert_eq!(browser.number().await, "3");
+    browser.page.goto(&scene.server.url("/w/no-such-room")).await.unwrap();
+    browser.page.back().await.unwrap();
+    assert_eq!(browser.number().await, "3");
+    assert_eq!(scene.status().await["tail"], 3);
+}
+
+#[tokio::test]
+async fn back_from_the_shop_leads_before_the_line_and_not_into_it() {
+    let scene = Scene::in_line(1).await;
+    let browser = Browser::open(&Manner::default()).await;
+    browser.page.goto("data:text/html,<h1>A search engine</h1>").await.unwrap();
+    browser.page.goto(&scene.page()).await.unwrap();
+    browser.shows("next").await;
     scene.let_everyone_through().await;
+    browser.wakes().await;
     browser.is_in_the_shop(&scene.shop).await;
 
     browser.page.back().await.unwrap();
-    browser.sees("#head", "It is your turn").await;
+    browser.sees("h1", "A search engine").await;
+    browser.page.forward().await.unwrap();
+    browser.is_in_the_shop(&scene.shop).await;
+    let status = scene.status().await;
+    assert_eq!((&status["inside"], &status["tail"]), (&json!(1), &json!(3)));
+}
+
+#[tokio::test]
+async fn who_comes_to_the_line_again_from_the_shop_enters_by_a_button() {
+    let scene = Scene::with(json!({ "rate_per_minute": 6000 })).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    browser.is_in_the_shop(&scene.shop).await;
+    browser.page.goto(&scene.page()).await.unwrap();
+    browser.shows("turn").await;
     browser.picture(&picture("turn")).await;
     browser.presses("#act").await;
     browser.is_in_the_shop(&scene.shop).await;
     let status = scene.status().await;
-    assert_eq!((&status["inside"], &status["tail"]), (&json!(1), &json!(3)));
+    assert_eq!((&status["inside"], &status["tail"]), (&json!(1), &json!(1)));
 }
 
 #[tokio::test]
@@ -92,8 +120,10 @@ async fn a_shop_that_sends_the_visitor_back_makes_no_loop() {
     let scene = Scene::with(json!({ "rate_per_minute": 6000 })).await;
     scene.shop.send_back_to(&scene.page());
     let browser = scene.visitor(&Manner::default()).await;
-    browser.sees("#note", "The shop sent you back here, so we stopped. Go on when you are ready.").await;
-    browser.sees("#act", "Enter the shop").await;
+    browser.shows("turn").await;
+    let text = browser.reads("#text").await;
+    assert!(text.starts_with(&says("back")), "{text}");
+    browser.sees("#act", &says("go")).await;
     browser.picture(&picture("sent-back")).await;
     assert_eq!(scene.shop.asked().len(), 1, "{:?}", scene.shop.asked());
     assert_eq!(scene.status().await["tail"], 1);
@@ -103,16 +133,16 @@ async fn a_shop_that_sends_the_visitor_back_makes_no_loop() {
 async fn leaving_the_line_asks_first_and_is_final() {
     let scene = Scene::in_line(2).await;
     let browser = scene.visitor(&Manner::default()).await;
-    browser.sees("#head", "You are in line").await;
+    browser.shows("line").await;
     browser.presses("#leave").await;
-    browser.sees("#ask", "Give up your place?").await;
+    browser.sees("#ask", &says("sure")).await;
     browser.picture(&picture("leaving")).await;
     browser.presses("#stay").await;
-    browser.sees("#head", "You are in line").await;
+    browser.shows("line").await;
 
     browser.presses("#leave").await;
     browser.presses("#yes").await;
-    browser.sees("#head", "You are no longer in line").await;
+    browser.shows("over").await;
     browser.picture(&picture("over")).await;
     assert_eq!(scene.status().await["tail"], 4, "nobody rejoins by itself");
     browser.presses("#act").await;
@@ -124,7 +154,7 @@ async fn who_missed_the_turn_is_told_and_may_line_up_again() {
     let scene = Scene::with(json!({ "rate_per_minute": 1, "burst": 1, "claim_window_seconds": 1 })).await;
     scene.people_join(2).await;
     let browser = scene.visitor(&Manner::default()).await;
-    browser.sees("#head", "You are in line").await;
+    browser.shows("line").await;
     // The tab sleeps through its turn: gone to a page of no concern, until all turns are over.
     browser.page.goto("data:text/html,<title>asleep</title>").await.unwrap();
     scene.let_everyone_through().await;
@@ -136,7 +166,7 @@ async fn who_missed_the_turn_is_told_and_may_line_up_again() {
     .await;
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     browser.page.goto(&scene.page()).await.unwrap();
-    browser.sees("#head", "You missed your turn").await;
+    browser.shows("lapsed").await;
     browser.picture(&picture("lapsed")).await;
     scene.server.patch_room(ROOM, crawling()).await;
     let tail = scene.status().await["tail"].as_u64().unwrap();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    scene::{Eyes, Scene, picture},
+    scene::{Eyes, Scene, picture, says},
     support::browser::{Manner, Permission},
 };
 
@@ -22,7 +22,7 @@ async fn without_script_the_whole_way_works() {
     browser.picture(&picture("plain-join")).await;
     assert!(!browser.notices("#main").await, "what only the script fills must stay hidden");
     browser.presses("#plain button[lang=en]").await;
-    browser.sees("h1", "You are in line").await;
+    browser.shows("line").await;
     browser.sees("#big", "4").await;
     browser.picture(&picture("plain-place")).await;
     assert_eq!(scene.status().await["tail"], 6);
@@ -33,7 +33,7 @@ async fn without_script_the_whole_way_works() {
 
     scene.let_everyone_through().await;
     // Nothing is pressed: the page refreshes itself.
-    browser.sees("h1", "It is your turn").await;
+    browser.shows("turn").await;
     browser.picture(&picture("plain-turn")).await;
     assert_eq!(scene.status().await["inside"], 0, "the page never claims by itself");
     browser.presses("#act").await;
@@ -46,11 +46,12 @@ async fn without_script_the_whole_way_works() {
 async fn without_cookies_the_open_tab_keeps_the_place() {
     let scene = Scene::in_line(2).await;
     let browser = scene.visitor(&without_cookies()).await;
-    browser.sees("#head", "You are in line").await;
+    browser.shows("line").await;
     assert_eq!(browser.number().await, "4");
-    assert!(browser.reads("#bare").await.starts_with("Your browser blocks cookies."));
+    assert!(browser.reads("#bare").await == says("cookies"));
     browser.picture(&picture("no-cookies")).await;
     scene.let_everyone_through().await;
+    browser.wakes().await;
     browser.is_in_the_shop(&scene.shop).await;
     assert_eq!(scene.status().await["tail"], 4, "one visitor, one place");
 }
@@ -63,6 +64,6 @@ async fn without_cookies_and_script_the_page_says_that_it_can_t_be_done() {
     let browser = scene.visitor(&manner).await;
     browser.presses("#plain button[lang=en]").await;
     let page = browser.reads("main").await;
-    assert!(page.contains("your browser blocks cookies"), "{page}");
+    assert!(page.contains(&says("no_cookies")), "{page}");
     browser.picture(&picture("plain-no-cookies")).await;
 }

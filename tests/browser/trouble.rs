@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    scene::{Eyes, ROOM, Scene, crawling, picture},
-    support::browser::{Browser, Manner},
+    scene::{Eyes, ROOM, Scene, crawling, picture, says},
+    support::browser::Manner,
 };
 
 #[tokio::test]
@@ -18,24 +18,20 @@ async fn a_killed_server_costs_nobody_a_place() {
 
     scene.server.process().kill();
     // The visitor looks at the page again, which asks at once.
-    wake(&browser).await;
-    browser.sees("#note", "We cannot be reached right now. This page keeps trying by itself.").await;
-    assert!(browser.reads("#main").await.contains("Your place is kept."));
+    browser.wakes().await;
+    let note = browser.reads("#note").await;
+    assert_eq!(note, format!("{} {}", says("trouble"), says("kept")));
     browser.picture(&picture("trouble")).await;
 
     scene.server = scene.server.kill_and_restart(&scene.home);
-    wake(&browser).await;
-    browser.sees("#head", "You are in line").await;
+    browser.wakes().await;
+    browser.shows("line").await;
     assert_eq!(browser.number().await, "5");
     assert!(!browser.notices("#note").await, "the trouble is over");
     scene.let_everyone_through().await;
+    browser.wakes().await;
     browser.is_in_the_shop(&scene.shop).await;
     assert_eq!(scene.status().await["tail"], 5);
-}
-
-/// What a browser tells a page whose tab comes to the front again.
-async fn wake(browser: &Browser) {
-    browser.page.execute("dispatchEvent(new Event('online'))", Vec::new()).await.unwrap();
 }
 
 #[tokio::test]
@@ -43,7 +39,7 @@ async fn a_paused_line_says_so_and_goes_on_by_itself() {
     let scene = Scene::in_line(2).await;
     scene.server.patch_room(ROOM, json!({ "mode": "hold" })).await;
     let browser = scene.visitor(&Manner::default()).await;
-    browser.sees("#head", "The line is paused").await;
+    browser.shows("pause").await;
     browser.picture(&picture("paused")).await;
     scene.server.patch_room(ROOM, json!({ "mode": "queue", "rate_per_minute": 600_000, "burst": 10_000 })).await;
     browser.is_in_the_shop(&scene.shop).await;
@@ -55,7 +51,7 @@ async fn before_the_opening_the_page_counts_down_and_then_the_line_moves() {
     let opens_at = Timestamp::now() + Duration::from_secs(6);
     let scene = Scene::with(json!({ "rate_per_minute": 600_000, "opens_at": opens_at.to_string() })).await;
     let browser = scene.visitor(&Manner::default()).await;
-    browser.sees("#head", "Not open yet").await;
+    browser.shows("soon").await;
     browser.picture(&picture("scheduled")).await;
     assert_eq!(scene.status().await["state"], "scheduled");
     browser.is_in_the_shop(&scene.shop).await;
@@ -68,11 +64,11 @@ async fn a_closed_room_takes_nobody_and_keeps_who_was_there() {
     let browser = scene.visitor(&Manner::default()).await;
     assert_eq!(browser.number().await, "4");
     scene.server.patch_room(ROOM, json!({ "mode": "closed" })).await;
-    browser.sees("#head", "The line is closed").await;
+    browser.shows("closed").await;
     browser.picture(&picture("closed")).await;
 
     let newcomer = scene.visitor(&Manner::default()).await;
-    newcomer.sees("#head", "The line is closed").await;
+    newcomer.shows("closed").await;
     newcomer.picture(&picture("closed-newcomer")).await;
     assert_eq!(scene.status().await["tail"], 4);
 }
@@ -85,7 +81,7 @@ async fn a_reset_line_tells_its_people() {
     let path = format!("/v1/rooms/{ROOM}/reset");
     let (status, answer) = scene.server.admin(reqwest::Method::POST, &path, None).await;
     assert!(status == 200 || status == 204, "{status} {answer}");
-    browser.sees("#text", "The shop started the line afresh. Earlier places no longer count.").await;
+    browser.sees("#text", &says("reset_t")).await;
     browser.picture(&picture("reset")).await;
     scene.server.patch_room(ROOM, crawling()).await;
     assert_eq!(scene.status().await["tail"], 0, "nobody rejoins by itself");
