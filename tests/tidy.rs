@@ -43,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["address", "id", "time", "clock", "telemetry", "room", "token", "instance", "http", "config", "app"]),
-    ("cli", &["id", "time", "clock", "room", "instance", "config", "app", "demo"]),
+    ("cli", &["address", "id", "time", "clock", "room", "instance", "config", "app", "demo"]),
 ];
 
 /// The only other crates the pure parts may name: nothing that reads a clock, draws a number or does I/O.

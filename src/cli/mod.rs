@@ -5,13 +5,18 @@
 mod apply;
 mod check;
 mod keys;
+mod logs;
 mod remote;
+mod serve;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::config::ConfigError;
+use crate::{
+    config::{ConfigError, Log},
+    demo,
+};
 
 /// A virtual waiting room: a fair line, let into the shop at the rate the shop can take.
 #[derive(Parser)]
@@ -23,6 +28,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Shows a crowd standing in line before a demo shop; needs nothing else on the machine.
+    Demo(demo::Arguments),
+    /// Runs an instance until it is told to stop.
+    Serve(serve::Arguments),
     /// Creates and updates the rooms of a configuration file on a running installation.
     Apply(apply::Arguments),
     /// Makes API keys.
@@ -94,10 +103,21 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Demo(arguments) => show(&arguments).await,
+        Command::Serve(arguments) => serve::run(arguments).await,
         Command::Apply(arguments) => apply::run(&arguments).await,
         Command::Key(keys::KeyCommand::New(arguments)) => keys::new(&arguments),
         Command::Keys(keys::KeysCommand::Export(arguments)) => keys::export(&arguments).await,
         Command::CheckConfig { file } => check::run(&file),
+    }
+}
+
+async fn show(arguments: &demo::Arguments) -> Result<(), Failure> {
+    logs::start(&Log { filter: "warn".to_owned(), ..Log::default() })?;
+    match demo::run(arguments).await {
+        Ok(demo::Outcome::Held) => Ok(()),
+        Ok(demo::Outcome::Broken) => Err(Failure::Failed("a promise was broken: see above".to_owned())),
+        Err(error) => Err(Failure::failed("the demo can't start", &error)),
     }
 }
 

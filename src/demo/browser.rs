@@ -1,0 +1,142 @@
+//! One visitor's browser, as far as a crowd needs one: it keeps cookies, follows redirects and says where it ended up.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use reqwest::{
+    Client, Method, RequestBuilder, Response, StatusCode,
+    header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE},
+};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+/// How long a visitor looks at a blank page before giving up on it.
+const PATIENCE_WITH_A_PAGE: Duration = Duration::from_secs(10);
+
+/// A browser follows more; an honest way into a shop has three.
+const REDIRECTS_MAX: usize = 6;
+
+/// Something a visitor ran into that should not be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Trouble(pub String);
+
+/// The connections that all browsers of the crowd share.
+///
+/// # Errors
+/// TLS can't be set up, which plain HTTP to loopback does not need.
+pub fn connections() -> Result<Client, reqwest::Error> {
+    Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(PATIENCE_WITH_A_PAGE).build()
+}
+
+/// A browser. Cookies are kept by name alone: all servers of the demo share one host, and cookies know no ports.
+#[derive(Clone)]
+pub struct Browser {
+    client: Client,
+    cookies: BTreeMap<String, String>,
+}
+
+/// Where a navigation ended.
+pub struct Page {
+    pub url: Url,
+    pub status: StatusCode,
+    pub response: Response,
+}
+
+impl Browser {
+    /// A browser without any cookie.
+    pub fn new(client: Client) -> Self {
+        Self { client, cookies: BTreeMap::new() }
+    }
+
+    /// Goes to an address as from the address bar, and on to wherever it is sent.
+    pub async fn open(&mut self, url: &Url) -> Result<Page, Trouble> {
+        self.navigate(Method::GET, url).await
+    }
+
+    /// Sends a form without fields.
+    pub async fn submit(&mut self, url: &Url) -> Result<Page, Trouble> {
+        self.navigate(Method::POST, url).await
+    }
+
+    /// Calls an address as a script on a page of the same origin does, with a JSON body if there is one.
+    pub async fn call(
+        &mut self,
+        method: Method,
+        url: &Url,
+        body: Option<&serde_json::Value>,
+    ) -> Result<Response, Trouble> {
+        let request = self.request(method, url).header("Sec-Fetch-Site", "same-origin");
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        self.send(request, url).await
+    }
+
+    async fn navigate(&mut self, method: Method, url: &Url) -> Result<Page, Trouble> {
+        let (mut method, mut url) = (method, url.clone());
+        for _ in 0..REDIRECTS_MAX {
+            let request =
+                self.request(method.clone(), &url).header(ACCEPT, "text/html").header("Sec-Fetch-Mode", "navigate");
+            let request =
+                if method == Method::POST { request.header("Sec-Fetch-Site", "same-origin") } else { request };
+            let response = self.send(request, &url).await?;
+            let status = response.status();
+            if !status.is_redirection() {
+                return Ok(Page { url, status, response });
+            }
+            let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let target = location.and_then(|location| url.join(location).ok());
+            url = target.ok_or_else(|| Trouble(format!("{status} without a place to go from {}", url.path())))?;
+            method = Method::GET;
+        }
+        Err(Trouble(format!("sent round in circles, last to {}", url.path())))
+    }
+
+    fn request(&self, method: Method, url: &Url) -> RequestBuilder {
+        let request = self.client.request(method, url.clone());
+        if self.cookies.is_empty() {
+            return request;
+        }
+        let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        request.header(COOKIE, pairs.join("; "))
+    }
+
+    async fn send(&mut self, request: RequestBuilder, url: &Url) -> Result<Response, Trouble> {
+        let sent = request.send().await;
+        let response = sent.map_err(|error| Trouble(format!("{}: {}", url.path(), kind_of(&error))))?;
+        for line in response.headers().get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
+            self.keep(line);
+        }
+        Ok(response)
+    }
+
+    fn keep(&mut self, line: &str) {
+        let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+        let Some((name, value)) = pair.split_once('=') else { return };
+        if attributes.to_ascii_lowercase().split(';').any(|attribute| attribute.trim() == "max-age=0") {
+            self.cookies.remove(name.trim());
+        } else {
+            self.cookies.insert(name.trim().to_owned(), value.to_owned());
+        }
+    }
+}
+
+/// The body of an answer as JSON.
+pub async fn json<T: DeserializeOwned>(response: Response) -> Result<T, Trouble> {
+    let path = response.url().path().to_owned();
+    response.json().await.map_err(|error| Trouble(format!("{path}: {}", kind_of(&error))))
+}
+
+/// What kind of failure it is, without addresses, so that a thousand of one kind are counted as one.
+fn kind_of(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
+        "no answer in time"
+    } else if error.is_connect() {
+        "no connection"
+    } else if error.is_decode() {
+        "an answer that can't be read"
+    } else {
+        "the connection broke"
+    }
+}

@@ -1,0 +1,93 @@
+//! How the run is going, live: a bar and a line in a terminal, plain lines elsewhere.
+
+use std::{
+    io::{IsTerminal, stderr},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{checks::Sample, tally::Counts};
+
+/// Between two looks in a terminal: smooth to the eye.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// Between two lines elsewhere: a log to read, not a film.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows how it goes.
+pub enum Progress {
+    Bar(ProgressBar),
+    Lines,
+}
+
+/// What is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub elapsed: Duration,
+    pub counts: Counts,
+    pub room: Sample,
+    pub inside: u64,
+    pub entering_per_minute: u64,
+    pub sold: u64,
+    pub stock: u64,
+}
+
+impl Progress {
+    /// A bar over the crowd in a terminal, else lines. Both go to stderr: stdout is for the summary.
+    pub fn new(crowd: u64) -> Self {
+        let style = ProgressStyle::with_template("  {bar:28.green/dim} {msg}");
+        match style {
+            Ok(style) if stderr().is_terminal() => {
+                let bar = ProgressBar::new(crowd).with_style(style.progress_chars("━━─"));
+                bar.tick();
+                Self::Bar(bar)
+            }
+            _ => Self::Lines,
+        }
+    }
+
+    /// How long to wait before the next look.
+    pub fn interval(&self) -> Duration {
+        match self {
+            Self::Bar(_) => REDRAW,
+            Self::Lines => LINE_EVERY,
+        }
+    }
+
+    /// Shows a moment.
+    pub fn show(&self, moment: &Moment) {
+        match self {
+            Self::Bar(bar) => {
+                let counts = moment.counts;
+                bar.set_length(bar.length().unwrap_or(0).max(counts.arrived));
+                bar.set_position(counts.entered + counts.lapsed + counts.left + counts.vanished);
+                bar.set_message(moment.line());
+            }
+            Self::Lines => eprintln!("  {:>4} s  {}", moment.elapsed.as_secs(), moment.line()),
+        }
+    }
+
+    /// Clears the bar away.
+    pub fn end(&self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Moment {
+    fn line(&self) -> String {
+        format!(
+            "waiting {} · entered {} ({} a minute) · inside {} · lapsed {} · left {} · sold {} of {}",
+            self.room.waiting,
+            self.counts.entered,
+            self.entering_per_minute,
+            self.inside,
+            self.counts.lapsed,
+            self.counts.left,
+            self.sold,
+            self.stock
+        )
+    }
+}

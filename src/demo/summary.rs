@@ -1,0 +1,162 @@
+//! What came of a run, and whether every promise held.
+
+use std::{collections::BTreeSet, fmt};
+
+use hdrhistogram::Histogram;
+
+use super::{
+    checks::{self, Bounds, SETTLING_MS, Verdict},
+    tally::Seen,
+};
+
+/// Of a thousand visitors, how many may meet trouble (a cut connection, a slow answer) before a run proves nothing.
+const TROUBLED_MAX_PER_MILLE: u64 = 10;
+
+/// Everything there is to judge a run by.
+pub struct Evidence {
+    pub seen: Seen,
+    pub bounds: Bounds,
+    pub seconds: u64,
+    pub sold: u64,
+    pub stock: u64,
+    /// The places the shop let in.
+    pub let_in: BTreeSet<u64>,
+    /// The most joins that were not the crowd's.
+    pub by_hand: u64,
+    /// What was changed by hand while it ran, so that the bounds it began with say nothing any more.
+    pub changed: Option<&'static str>,
+}
+
+/// A run, judged.
+pub struct Summary {
+    evidence: Evidence,
+    verdicts: Vec<(&'static str, Verdict)>,
+}
+
+impl Summary {
+    /// Judges a run.
+    pub fn of(evidence: Evidence) -> Self {
+        let verdicts = judge(&evidence);
+        Self { evidence, verdicts }
+    }
+
+    /// Whether any promise was broken.
+    pub fn is_broken(&self) -> bool {
+        self.verdicts.iter().any(|(_, verdict)| matches!(verdict, Verdict::Broken(_)))
+    }
+}
+
+fn judge(evidence: &Evidence) -> Vec<(&'static str, Verdict)> {
+    // What a person changed in the room, the room's own bounds at the start cannot be held against.
+    let unless_changed = |verdict: fn(&Evidence) -> Verdict| match evidence.changed {
+        None => verdict(evidence),
+        Some(changed) => Verdict::NotMeasured(format!("{changed} by hand")),
+    };
+    vec![
+        ("positions", unless_changed(positions)),
+        ("sessions", unless_changed(|e| checks::sessions(&e.seen.sessions))),
+        ("entries, as the room counts", unless_changed(|e| checks::entries_inside(&e.seen.samples, e.bounds))),
+        ("entries, as the crowd saw", unless_changed(|e| checks::entries_outside(&e.seen.entries, e.bounds))),
+        ("calls at the room's rate", unless_changed(|e| checks::steady_rate(&e.seen.samples, e.bounds))),
+        ("nobody entered uncounted", unless_changed(entered_counted)),
+        ("stock", stock(evidence)),
+        ("the way into the shop", way_in(evidence)),
+        ("service", service(evidence)),
+    ]
+}
+
+fn positions(evidence: &Evidence) -> Verdict {
+    let tail = evidence.seen.samples.last().map_or(0, |sample| sample.tail);
+    checks::positions(&evidence.seen.joined, &evidence.let_in, tail, evidence.by_hand)
+}
+
+/// Whoever was let in is counted in the room.
+fn entered_counted(evidence: &Evidence) -> Verdict {
+    let room = evidence.seen.samples.last().map_or(0, |sample| sample.entered);
+    let crowd = evidence.seen.counts.entered;
+    let said = format!("{crowd} of the crowd entered, the room counts {room}");
+    if crowd <= room { Verdict::Holds(said) } else { Verdict::Broken(said) }
+}
+
+fn stock(evidence: &Evidence) -> Verdict {
+    let Evidence { sold, stock, .. } = evidence;
+    let oversold = evidence.seen.counts.bought.max(*sold).saturating_sub(*stock);
+    let said = format!("{sold} of {stock} sold, {oversold} oversold");
+    if oversold == 0 { Verdict::Holds(said) } else { Verdict::Broken(said) }
+}
+
+fn way_in(evidence: &Evidence) -> Verdict {
+    match evidence.seen.broken.split_first() {
+        None => Verdict::Holds("each pass opened the shop to its own session".to_owned()),
+        Some((first, rest)) => Verdict::Broken(format!("{first}, and {} more like it", rest.len())),
+    }
+}
+
+fn service(evidence: &Evidence) -> Verdict {
+    let troubled: u64 = evidence.seen.troubles.values().sum();
+    let arrived = evidence.seen.counts.arrived;
+    let said = format!("{troubled} of {arrived} visitors met trouble");
+    if troubled * 1_000 <= arrived * TROUBLED_MAX_PER_MILLE { Verdict::Holds(said) } else { Verdict::Broken(said) }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Evidence { seen, bounds, seconds, sold, stock, .. } = &self.evidence;
+        let counts = seen.counts;
+        writeln!(f, "{seconds} s at {} a minute", bounds.rate_per_minute)?;
+        writeln!(f)?;
+        writeln!(
+            f,
+            "  visitors  {} arrived · {} joined · {} entered",
+            counts.arrived,
+            seen.joined.len(),
+            counts.entered
+        )?;
+        writeln!(
+            f,
+            "            {} lapsed · {} left · {} went without a word",
+            counts.lapsed, counts.left, counts.vanished
+        )?;
+        writeln!(
+            f,
+            "  shop      {sold} of {stock} sold · {} found it sold out · {} only looked",
+            counts.found_sold_out, counts.wandered_off
+        )?;
+        if let Some(per_minute) = entries_per_minute(seen, *bounds) {
+            writeln!(
+                f,
+                "  entries   {per_minute} a minute while a line stood, at a rate of {}",
+                bounds.rate_per_minute
+            )?;
+        }
+        writeln!(f)?;
+        writeln!(f, "  answers          p50        p95        p99       count")?;
+        answers(f, "join", &seen.join_us)?;
+        answers(f, "status", &seen.status_us)?;
+        writeln!(f)?;
+        for (trouble, times) in &seen.troubles {
+            writeln!(f, "  trouble   {times} × {trouble}")?;
+        }
+        for (name, verdict) in &self.verdicts {
+            match verdict {
+                Verdict::Holds(said) => writeln!(f, "  holds     {name}: {said}")?,
+                Verdict::NotMeasured(why) => writeln!(f, "  unknown   {name}: {why}")?,
+                Verdict::Broken(said) => writeln!(f, "  BROKEN    {name}: {said}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answers(f: &mut fmt::Formatter<'_>, name: &str, times_us: &Histogram<u64>) -> fmt::Result {
+    #[expect(clippy::cast_precision_loss, reason = "shown to a hundredth of a millisecond")]
+    let ms = |quantile| times_us.value_at_quantile(quantile) as f64 / 1_000.0;
+    let (p50, p95, p99) = (ms(0.50), ms(0.95), ms(0.99));
+    writeln!(f, "    {name:<8} {p50:>8.2} ms {p95:>7.2} ms {p99:>7.2} ms {:>9}", times_us.len())
+}
+
+/// Entries a minute over the stretch the rate is measured on.
+fn entries_per_minute(seen: &Seen, bounds: Bounds) -> Option<u64> {
+    let (first, last) = checks::standing_stretch(&seen.samples, bounds.opened_ms + SETTLING_MS)?;
+    Some((last.entered - first.entered) * 60_000 / (last.at_ms - first.at_ms))
+}
