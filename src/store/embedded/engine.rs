@@ -39,7 +39,7 @@ use crate::{
 /// The most commands that share one fsync: a few milliseconds of work, so that no answer waits long for the others'.
 const GROUP_MAX: usize = 4_096;
 
-/// Between two attempts to read the store back from disk.
+/// Reading the store back takes up to about a second, so more often would leave no time for anything else.
 const RELOAD_PAUSE: Duration = Duration::from_secs(1);
 
 /// The way back to whoever asked.
@@ -60,6 +60,8 @@ pub(super) struct Engine {
     broken: BTreeSet<RoomId>,
     clock: Clock,
     metrics: Arc<Metrics>,
+    /// Between two attempts to read the store back from disk.
+    pub(super) reload_pause: Duration,
 }
 
 /// Where the state lives besides memory.
@@ -83,6 +85,8 @@ struct Group {
     entries: Vec<Entry>,
     answers: Vec<Answer>,
     fault: Option<JournalError>,
+    /// Somebody was refused: it is time to mend, however much load there is.
+    refused: bool,
     closing: Option<Reply<()>>,
 }
 
@@ -95,14 +99,18 @@ enum Answer {
 impl Engine {
     /// An engine without a journal.
     pub fn memory(clock: Clock, metrics: Arc<Metrics>) -> Self {
-        Self { state: State::default(), disk: Disk::Nowhere, broken: BTreeSet::new(), clock, metrics }
+        Self::new(State::default(), Disk::Nowhere, clock, metrics)
     }
 
     /// An engine that goes on where the store in `folder` ended.
     pub fn file(folder: Folder, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
         let (journal, state) = folder.load(&metrics)?;
         let disk = Disk::Open { folder, journal, loaded: Instant::now() };
-        Ok(Self { state, disk, broken: BTreeSet::new(), clock, metrics })
+        Ok(Self::new(state, disk, clock, metrics))
+    }
+
+    fn new(state: State, disk: Disk, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        Self { state, disk, broken: BTreeSet::new(), clock, metrics, reload_pause: RELOAD_PAUSE }
     }
 
     /// Serves requests until asked to close, or until nobody is left to ask.
@@ -129,14 +137,15 @@ impl Engine {
 
     /// Whether a group goes to disk as it is. Without a disk nobody has to wait for anybody.
     fn is_full(&self, group: &Group) -> bool {
-        group.closing.is_some() || group.commands >= GROUP_MAX || matches!(self.disk, Disk::Nowhere)
+        let ends = group.closing.is_some() || group.refused;
+        ends || group.commands >= GROUP_MAX || matches!(self.disk, Disk::Nowhere)
     }
 
     /// Applies a request and puts its answer into the group, or refuses it.
     fn take(&mut self, request: Request, group: &mut Group) {
         match request {
             Request::Room { id, commands, reply } => match self.apply_room(&id, &commands) {
-                Err(refused) => drop(reply.send(Err(refused))),
+                Err(refused) => group.refuse(reply, refused),
                 Ok(applied) => {
                     group.commands += commands.len();
                     let now = applied.reply.now;
@@ -145,7 +154,7 @@ impl Engine {
                 }
             },
             Request::Catalog { commands, reply } => match self.fault() {
-                Some(refused) => drop(reply.send(Err(refused))),
+                Some(refused) => group.refuse(reply, refused),
                 None => {
                     group.commands += commands.len();
                     let applied = self.state.catalog(&commands);
@@ -209,8 +218,8 @@ impl Engine {
 
     /// Gives up journal and state, see above.
     fn fail(&mut self, error: &JournalError) -> StoreError {
-        let retry =
-            (error.is_full_disk() || matches!(error, JournalError::Panicked)).then(|| Instant::now() + RELOAD_PAUSE);
+        let retry = (error.is_full_disk() || matches!(error, JournalError::Panicked))
+            .then(|| Instant::now() + self.reload_pause);
         let remedy = if retry.is_some() { "trying again" } else { "look at the disk, then start again" };
         let reason = format!("the store can't write: {error}; {remedy}");
         tracing::error!(reason, "the store stopped");
@@ -229,7 +238,7 @@ impl Engine {
         let now = Instant::now();
         let due = match &self.disk {
             Disk::Nowhere => false,
-            Disk::Open { loaded, .. } => !self.broken.is_empty() && now.duration_since(*loaded) >= RELOAD_PAUSE,
+            Disk::Open { loaded, .. } => !self.broken.is_empty() && now.duration_since(*loaded) >= self.reload_pause,
             Disk::Failed { fault, .. } => fault.retry.is_some_and(|retry| now >= retry),
         };
         if !due {
@@ -249,8 +258,8 @@ impl Engine {
                 Disk::Open { folder, journal, loaded: now }
             }
             Err(error) => {
-                let retry =
-                    matches!(error, OpenError::Folder { .. } | OpenError::InUse { .. }).then(|| now + RELOAD_PAUSE);
+                let retry = matches!(error, OpenError::Folder { .. } | OpenError::InUse { .. })
+                    .then(|| now + self.reload_pause);
                 let reason = error.to_string();
                 tracing::error!(reason, "the store can't be read back");
                 Disk::Failed { folder, fault: Fault { reason, retry } }
@@ -277,6 +286,11 @@ impl Engine {
 }
 
 impl Group {
+    fn refuse<T>(&mut self, reply: Reply<T>, refused: StoreError) {
+        self.refused = true;
+        let _ = reply.send(Err(refused));
+    }
+
     /// Adds a record, if the batch is to be written down.
     fn write(&mut self, is_written: bool, record: impl FnOnce() -> Result<Entry, JournalError>) {
         if is_written {

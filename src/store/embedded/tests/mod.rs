@@ -1,3 +1,7 @@
+mod crash;
+mod faults;
+mod replay;
+
 use std::fs;
 
 use redb::{Database, ReadableTable, TableDefinition};
