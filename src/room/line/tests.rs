@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::room::{
-    command::{Place, Session, Standing, Tag},
+    command::{Holder, Place, Session, SessionRef, Standing, Tag},
     settings::Rules,
 };
 
@@ -104,4 +104,225 @@ fn a_room_of_one_a_minute_admits_one_a_minute() {
         // Ticks that never fall on the minute: what they come late must not add up.
         bench.tick_for(60_000, 250);
     }
+}
+
+#[test]
+fn permits_of_no_shows_pass_to_the_next_in_line() {
+    let mut bench = Bench::new(Rules { overcall: 0, ..rules(60, 5) });
+    bench.send(Command::Join { count: 20 });
+    assert_eq!((bench.view().head, bench.view().held_back), (5, Some(HeldBack::NoShows)));
+    bench.enter(2);
+    bench.send(Command::Leave { place: Place { epoch: 1, position: 4 } });
+    assert_eq!(bench.view().head, 6, "what is given back calls the next at once");
+    bench.after(1000).send(Command::Tick);
+    assert_eq!(bench.view().head, 7, "the one who entered made room for the rate");
+    bench.after(9100).send(Command::Tick);
+    assert_eq!(bench.view().head, 11, "1, 3, 5 and 6 never came");
+    assert_eq!(bench.claim(3), Outcome::Refused(Refusal::Lapsed));
+    assert_eq!(bench.claim(4), Outcome::Refused(Refusal::SessionOver));
+    assert_eq!(bench.look(4), Outcome::Standing(Standing::Over));
+}
+
+#[test]
+fn a_place_given_back_in_line_takes_no_permit() {
+    let mut bench = Bench::new(rules(60, 1));
+    bench.send(Command::Join { count: 6 });
+    for position in [3, 4, 6] {
+        bench.send(Command::Leave { place: Place { epoch: 1, position } });
+    }
+    bench.after(1000).send(Command::Tick);
+    assert_eq!(bench.view().head, 4, "3 and 4 are passed with the permit of 2");
+    bench.after(1000).send(Command::Tick);
+    let view = bench.view();
+    assert_eq!((view.head, view.lapsed, view.outstanding(), view.waiting()), (6, 3, 3, 0));
+}
+
+#[test]
+fn the_cap_counts_those_called_and_those_inside() {
+    let mut bench = Bench::new(Rules { max_active: Some(3), session_ms: 60_000, ..rules(6000, 100) });
+    bench.send(Command::Join { count: 10 });
+    assert_eq!((bench.view().head, bench.view().held_back), (3, Some(HeldBack::ShopFull)));
+    let session = bench.enter(1);
+    bench.after(1000).send(Command::Tick);
+    assert_eq!(bench.view().head, 3);
+    bench.send(Command::Finish { session: session.name });
+    assert_eq!(bench.view().head, 4, "a place freed is a place called, in the same step");
+    bench.send(Command::Configure {
+        version: 2,
+        first_epoch: 1,
+        rules: Rules { max_active: Some(1), ..rules(6000, 100) },
+    });
+    bench.after(20_000).send(Command::Tick);
+    assert_eq!((bench.view().outstanding(), bench.view().head), (1, 5), "a lowered cap drains");
+}
+
+#[test]
+fn nobody_is_called_before_the_opening_and_the_burst_at_it() {
+    let opens_at = Some(UnixMs(START + 60_000));
+    let mut bench = Bench::new(Rules { opens_at, ..rules(600, 10) });
+    bench.send(Command::Join { count: 1000 });
+    bench.tick_for(59_999, 7);
+    assert_eq!((bench.view().head, bench.view().phase), (0, Phase::Scheduled));
+    bench.now = START + 60_000;
+    bench.send(Command::Tick);
+    assert_eq!((bench.view().head, bench.view().phase), (10, Phase::Running));
+    bench.after(1000).send(Command::Tick);
+    assert_eq!(bench.view().head, 20);
+}
+
+#[test]
+fn a_late_tick_at_the_opening_pours_out_no_more_than_the_time_since() {
+    let mut bench = Bench::new(Rules { opens_at: Some(UnixMs(START + 60_000)), ..rules(600, 10) });
+    bench.send(Command::Join { count: 1000 });
+    bench.after(60_300).send(Command::Tick);
+    assert_eq!(bench.view().head, 13);
+    let called_at = bench.now;
+    assert_eq!(bench.look(1), Outcome::Standing(Standing::Called { deadline: UnixMs(called_at + 10_000).slot() }));
+}
+
+#[test]
+fn after_the_closing_nobody_joins_or_is_called_and_the_called_still_enter() {
+    let mut bench = Bench::new(Rules { closes_at: Some(UnixMs(START + 5000)), ..rules(60, 1) });
+    bench.send(Command::Join { count: 5 });
+    bench.after(5000).send(Command::Tick);
+    assert_eq!((bench.view().phase, bench.view().head), (Phase::Closed, 1));
+    assert_eq!(bench.send(Command::Join { count: 1 }), Outcome::Refused(Refusal::Closed));
+    assert_eq!(bench.send(Command::Admit { tag: Tag(1) }), Outcome::Refused(Refusal::Closed));
+    let session = bench.enter(1);
+    assert!(matches!(bench.send(Command::Renew { session: session.name }), Outcome::Live(_)));
+}
+
+#[test]
+fn an_open_room_calls_everyone_and_owes_nobody_a_permit() {
+    let mut bench = Bench::new(Rules { mode: Mode::Open, max_active: Some(1), ..rules(1, 1) });
+    bench.send(Command::Join { count: 1000 });
+    assert_eq!((bench.view().head, bench.view().phase), (1000, Phase::Free));
+    bench.send(Command::Configure { version: 2, first_epoch: 1, rules: Rules { max_active: None, ..rules(60, 5) } });
+    bench.send(Command::Join { count: 1000 });
+    assert_eq!(bench.view().head, 1000, "nothing stands ready after an open door");
+    bench.after(10_100).send(Command::Tick);
+    assert_eq!(bench.view().lapsed, 1000);
+    bench.after(1000).send(Command::Tick);
+    assert!(bench.view().head <= 1000 + 11, "lapsed calls of the open door give no permits: {}", bench.view().head);
+}
+
+#[test]
+fn permits_of_an_old_rate_do_not_go_round_among_no_shows() {
+    let mut bench = Bench::new(rules(60_000, 1000));
+    bench.send(Command::Join { count: 100_000 });
+    bench.tick_for(1000, 250);
+    assert_eq!(bench.view().head, 2000);
+    bench.send(Command::Configure { version: 2, first_epoch: 1, rules: rules(60, 1) });
+    let head = bench.view().head;
+    bench.tick_for(60_000, 250);
+    let called = bench.view().head - head;
+    // Nobody is called while the old calls are outstanding, above the new ceiling of eleven; then at most those
+    // eleven go round in each of the five windows left.
+    assert!((40..=5 * 11).contains(&called), "{called} called in a minute of one a second");
+}
+
+#[test]
+fn a_shorter_claim_window_keeps_older_promises() {
+    let mut bench = Bench::new(rules(600, 10));
+    bench.send(Command::Join { count: 30 });
+    bench.send(Command::Configure {
+        version: 2,
+        first_epoch: 1,
+        rules: Rules { claim_window_ms: 1000, ..rules(600, 10) },
+    });
+    bench.after(1000).send(Command::Tick);
+    bench.after(1100).send(Command::Tick);
+    assert_eq!(bench.claim(20), Outcome::Refused(Refusal::Lapsed));
+    bench.enter(10);
+    bench.after(7899);
+    bench.enter(9);
+    bench.after(200);
+    assert_eq!(bench.claim(8), Outcome::Refused(Refusal::Lapsed));
+}
+
+#[test]
+fn only_a_newer_version_configures_and_a_newer_epoch_starts_afresh() {
+    let mut bench = Bench::new(rules(60, 1));
+    bench.send(Command::Join { count: 5 });
+    let again = Command::Configure { version: 1, first_epoch: 9, rules: rules(6000, 100) };
+    let before = bench.room.clone();
+    let applied = Room::apply(&mut bench.room, UnixMs(bench.now + 60_000), &again);
+    assert_eq!((applied.changed, &bench.room), (false, &before));
+    bench.send(Command::Configure { version: 2, first_epoch: 9, rules: rules(60, 1) });
+    assert_eq!((bench.view().epoch, bench.view().tail), (9, 0));
+    assert_eq!(bench.claim(1), Outcome::Refused(Refusal::Reset));
+    bench.send(Command::Delete);
+    assert_eq!(bench.room, None);
+    assert_eq!(bench.claim(1), Outcome::Refused(Refusal::UnknownRoom));
+}
+
+#[test]
+fn an_entry_pass_is_exchanged_once_and_the_latest_browser_wins() {
+    let mut bench = Bench::new(rules(60, 1));
+    bench.send(Command::Join { count: 1 });
+    let name = bench.enter(1).name;
+    let issued = UnixMs(bench.now);
+    assert!(matches!(bench.send(Command::Exchange { session: name, issued }), Outcome::Live(_)));
+    assert_eq!(bench.send(Command::Exchange { session: name, issued }), Outcome::Refused(Refusal::Superseded));
+    let later = issued.plus_ms(1);
+    assert!(matches!(bench.send(Command::Exchange { session: name, issued: later }), Outcome::Live(_)));
+    let check = |exchanged| Command::Check { session: name, holder: Holder::Browser { exchanged } };
+    assert_eq!(bench.send(check(issued)), Outcome::Refused(Refusal::Superseded));
+    assert!(matches!(bench.send(check(later)), Outcome::Live(_)));
+    let forged = SessionRef { tag: Tag(1), ..name };
+    assert_eq!(bench.send(Command::Finish { session: forged }), Outcome::Refused(Refusal::UnknownSession));
+    bench.send(Command::Finish { session: name });
+    assert_eq!(bench.send(check(later)), Outcome::Refused(Refusal::SessionOver));
+    assert_eq!(bench.send(Command::Finish { session: name }), Outcome::Done, "finished is finished");
+}
+
+#[test]
+fn renewal_slides_the_deadline_up_to_the_longest_visit() {
+    let mut bench = Bench::new(Rules { session_ms: 10_000, session_max_ms: Some(25_000), ..rules(60, 1) });
+    bench.send(Command::Join { count: 1 });
+    let name = bench.enter(1).name;
+    let mut renew = |ms| match bench.after(ms).send(Command::Renew { session: name }) {
+        Outcome::Live(session) => session.deadline.0 - START,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([renew(0), renew(8000), renew(8000), renew(8000)], [10_000, 18_000, 25_000, 25_000]);
+    assert_eq!(bench.after(1000).send(Command::Renew { session: name }), Outcome::Refused(Refusal::SessionOver));
+}
+
+#[test]
+fn an_idle_room_admits_without_a_line_and_a_busy_one_does_not() {
+    let mut bench = Bench::new(rules(60, 1));
+    let Outcome::Live(session) = bench.send(Command::Admit { tag: Tag(5) }) else { panic!("an idle room admits") };
+    assert_eq!((session.name.position, session.exchanged), (1, UnixMs(START)));
+    assert_eq!(bench.send(Command::Admit { tag: Tag(6) }), Outcome::Refused(Refusal::LineAhead), "no permit to spare");
+    bench.send(Command::Join { count: 1 });
+    bench.after(1000);
+    assert_eq!(bench.send(Command::Admit { tag: Tag(6) }), Outcome::Refused(Refusal::LineAhead), "2 goes first");
+    assert!(matches!(bench.after(1000).send(Command::Admit { tag: Tag(6) }), Outcome::Live(_)));
+}
+
+#[test]
+fn only_rooms_that_time_can_change_want_a_tick() {
+    let mut bench = Bench::new(Rules { session_ms: 1000, ..rules(60, 1) });
+    assert!(!bench.view().wants_tick(), "an empty room is left in peace");
+    bench.send(Command::Join { count: 1 });
+    assert!(bench.view().wants_tick(), "a call may lapse");
+    bench.enter(1);
+    bench.after(1000).send(Command::Tick);
+    assert!(bench.view().wants_tick(), "the entries a minute wear off");
+    bench.after(310_000).send(Command::Tick);
+    assert!(!bench.view().wants_tick());
+    let closes_at = Some(UnixMs(bench.now + 1000));
+    bench.send(Command::Configure { version: 2, first_epoch: 1, rules: Rules { closes_at, ..rules(60, 1) } });
+    assert!(bench.view().wants_tick(), "a closing lies ahead");
+    assert!(!bench.after(1000).view().wants_tick());
+}
+
+#[test]
+fn a_large_room_keeps_few_checkpoints() {
+    let mut bench = Bench::new(rules(6_000_000, 100_000));
+    bench.send(Command::Join { count: 10_000_000 });
+    bench.tick_for(30_000, 10);
+    let bytes = postcard::to_stdvec(&bench.room).unwrap().len();
+    assert!(bytes < 16_000, "{bytes} bytes for a line of ten millions nobody entered");
 }

@@ -105,7 +105,7 @@ impl Room {
     /// The credit at `now`, grown since the last change. Before the opening nobody is called and only what may
     /// stand ready is kept, so growth across it is split there.
     pub(super) fn credit_at(&self, now: UnixMs) -> u64 {
-        match self.rules.opens_at.filter(|opens| self.last < *opens && *opens < now) {
+        match self.rules.opens_at.filter(|opens| self.last < *opens && *opens <= now) {
             None => self.grown(self.credit, now.since(self.last)),
             Some(opens) => {
                 let held = self.grown(self.credit, opens.since(self.last)).min(self.rules.ready_units());
