@@ -12,6 +12,7 @@ pub mod dashboard;
 pub mod documents;
 pub mod endpoint;
 pub mod extract;
+pub mod gate;
 mod icon;
 pub mod instances;
 pub mod join_limit;
@@ -74,6 +75,8 @@ pub struct Context {
     pub(crate) jwks: Memo,
     /// How often one address may fail to sign in.
     pub(crate) sign_in_limit: SignInLimit,
+    /// What the gate found out of late.
+    pub(crate) verdicts: gate::Verdicts,
     /// Requests at work, for shedding.
     pub(crate) in_flight: AtomicUsize,
 }
@@ -95,6 +98,7 @@ impl Context {
             join_limit: JoinLimit::new(evidence),
             jwks: Memo::default(),
             sign_in_limit: SignInLimit::new(),
+            verdicts: gate::Verdicts::new(),
             in_flight: AtomicUsize::new(0),
         }
     }
@@ -139,6 +143,7 @@ fn visitors(config: &mut ServiceConfig) {
     journey::configure(config);
     sessions::configure(config);
     jwks::configure(config);
+    gate::configure(config);
 }
 
 /// The calls of operators: documents, keys, dashboard, metrics.

@@ -18,6 +18,7 @@ use actix_web::{
 use super::{
     Context,
     connections::{self, AtWork},
+    gate,
     limits::HEADERS_MAX_BYTES,
     problem::{Code, Problem},
     waiting_page,
@@ -35,7 +36,7 @@ pub(super) async fn finish(
         None => Err(Problem::new(Code::Internal, "the service is not set up")),
     };
     let mut response = match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
-        Err(problem) => request.into_response(HttpResponse::from_error(problem)),
+        Err(problem) => ServiceResponse::from_err(problem, request.into_parts().0),
         Ok(_in_flight) => next.call(request).await?.map_into_boxed_body(),
     };
     if let Some(problem) = problem_of(&response) {
@@ -105,6 +106,9 @@ fn problem_of<B>(response: &ServiceResponse<B>) -> Option<Problem> {
 }
 
 fn write_problem(problem: &Problem, request: &HttpRequest) -> HttpResponse {
+    if let Some(narrowed) = gate::narrow_problem(request, problem) {
+        return narrowed;
+    }
     if !is_navigation(request.headers()) {
         return problem.json_response(Some(request.path()));
     }

@@ -7,9 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 
-pub use super::ring::KeyRing;
 use super::{CLOCK_SKEW_MS, dashboard::DASHBOARD_COOKIE_MS, entry::ENTRY_PASS_MS, random_bytes};
-use crate::time::UnixMs;
+use crate::{room::bounds::SESSION_MAX_SECONDS, time::UnixMs};
 
 /// The bytes of an HMAC key: as many as SHA-256 gives.
 pub const SECRET_BYTES: usize = 32;
@@ -59,8 +58,8 @@ impl Purpose {
         match self {
             // A ticket has no end of its own; it is void with its line. No line stands for longer than this.
             Self::Ticket => 90 * DAY_MS,
-            // Until the session's deadline, and a session slides on: a day is the longest a room may set.
-            Self::Pass => DAY_MS,
+            // Until the session's deadline as it stood when the pass was signed.
+            Self::Pass => SESSION_MAX_SECONDS * 1000,
             Self::EntryPass => ENTRY_PASS_MS,
             // As long as the browser keeps the cookie.
             Self::SessionCookie => DAY_MS,

@@ -25,7 +25,6 @@ pub struct ReturnPolicy {
     /// The shop itself is on plain http, so its visitors have nothing to lose by it.
     shop_is_plain: bool,
     public: Option<Address>,
-    public_path: String,
     shop: ReturnUrl,
 }
 
@@ -69,7 +68,7 @@ impl ReturnPolicy {
     /// allow nothing.
     pub fn new(document: &Document, public_url: &str) -> Self {
         let shop = Address::read(&document.shop_url).map(|(address, _)| address);
-        let public = Address::read(public_url);
+        let public = Address::read(public_url).map(|(address, _)| address);
         let mut rules: Vec<Rule> = document.allowed_hosts.iter().filter_map(|entry| Rule::read(entry)).collect();
         if let Some(shop) = &shop {
             rules.push(Rule { host: HostRule::Exact(shop.host.clone()), port: shop.port });
@@ -77,8 +76,7 @@ impl ReturnPolicy {
         Self {
             rules,
             shop_is_plain: shop.is_some_and(|shop| shop.scheme == Scheme::Http),
-            public_path: public.as_ref().map_or("", |(_, rest)| rest.trim_end_matches('/')).to_owned(),
-            public: public.map(|(address, _)| address),
+            public,
             shop: ReturnUrl(cut_parameter(&document.shop_url)),
         }
     }
@@ -96,9 +94,9 @@ impl ReturnPolicy {
         if raw.len() > RETURN_URL_MAX_BYTES {
             return Err(Refused::Malformed);
         }
-        let (address, rest) = Address::read(raw).ok_or(Refused::Malformed)?;
+        let (address, _) = Address::read(raw).ok_or(Refused::Malformed)?;
         self.admits(&address)?;
-        if self.is_own(&address, rest) {
+        if self.is_own(&address) {
             return Err(Refused::Own);
         }
         Ok(ReturnUrl(cut_parameter(raw)))
@@ -126,14 +124,12 @@ impl ReturnPolicy {
         &self.shop
     }
 
-    fn is_own(&self, address: &Address, rest: &str) -> bool {
+    fn is_own(&self, address: &Address) -> bool {
         // Compared without the scheme: our plain listener may redirect to the other.
-        let same_server = self.public.as_ref().is_some_and(|public| {
+        self.public.as_ref().is_some_and(|public| {
             let both_default = public.is_default_port() && address.is_default_port();
             public.host == address.host && (both_default || public.effective_port() == address.effective_port())
-        });
-        let below = rest.strip_prefix(self.public_path.as_str());
-        same_server && below.is_some_and(|below| below.is_empty() || below.starts_with(['/', '?', '#']))
+        })
     }
 }
 

@@ -67,6 +67,32 @@ impl Address {
         address.is_what_browsers_read(raw).then_some((address, rest))
     }
 
+    /// How the server is spoken to.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host alone, in lower case.
+    pub fn host_text(&self) -> String {
+        match &self.host {
+            Host::Name(name) => name.clone(),
+            Host::Ipv6(address) => format!("[{address}]"),
+        }
+    }
+
+    /// Scheme, host and port as an address starts with them.
+    pub fn origin(&self) -> String {
+        let port = self.port.map_or_else(String::new, |port| format!(":{port}"));
+        format!("{}{}{port}", self.scheme.prefix(), self.host_text())
+    }
+
+    /// The same server by https; a port that was the default stays the default.
+    #[must_use]
+    pub fn secured(&self) -> Self {
+        let port = self.port.filter(|_| !self.is_default_port());
+        Self { scheme: Scheme::Https, host: self.host.clone(), port }
+    }
+
     /// The port that a browser would connect to.
     pub fn effective_port(&self) -> u16 {
         self.port.unwrap_or(self.scheme.default_port())
