@@ -276,3 +276,6 @@ mod default {
         60
     }
 }
+
+#[cfg(test)]
+mod tests;
