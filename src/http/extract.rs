@@ -115,6 +115,10 @@ impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalJsonBody<T
 /// # Errors
 /// 400 with `field` where the document has one.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // Every body of ours is an object; serde would also read one from a list of its fields' values.
+    if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Problem::new(Code::InvalidRequest, "the body has to be a JSON object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

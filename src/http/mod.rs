@@ -34,6 +34,8 @@ mod sign_in_limit;
 pub mod status;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tickets;
 pub mod visitor;
 pub mod waiting_page;
