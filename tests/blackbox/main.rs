@@ -4,6 +4,7 @@
 mod support;
 
 mod cli;
+mod crash;
 
 #[test]
 fn the_program_names_itself() {
