@@ -42,31 +42,27 @@ impl Batch {
     /// Takes from the queue what fits into one batch, in order. Whoever has gone meanwhile is left out.
     pub(super) fn take(waiting: &mut VecDeque<Pending>) -> Self {
         let mut batch = Self::default();
-        while let Some(pending) = waiting.pop_front() {
-            if pending.reply.is_closed() {
-                continue;
-            }
-            if let Err(pending) = batch.add(pending) {
-                waiting.push_front(pending);
-                break;
+        while let Some(pending) =
+            waiting.pop_front_if(|next| next.reply.is_closed() || batch.has_room_for(&next.command))
+        {
+            if !pending.reply.is_closed() {
+                batch.add(pending);
             }
         }
         batch
     }
 
-    /// Adds a command: to the join before it, if both are joins, or behind the others. Gives it back if the
-    /// batch is full.
-    fn add(&mut self, pending: Pending) -> Result<(), Pending> {
-        let full = self.commands.len() >= BATCH_MAX;
+    fn has_room_for(&self, command: &Command) -> bool {
+        self.commands.len() < BATCH_MAX || merged(self.commands.last(), command).is_some()
+    }
+
+    /// Adds a command: to the join before it, if both are joins, or behind the others.
+    fn add(&mut self, pending: Pending) {
         let share = match (self.commands.last_mut(), &pending.command) {
-            // Joins that follow each other are one join, so that a thousand visitors cost the store what one
-            // costs. The sum can't wrap: what does not fit begins a join of its own.
-            (Some(Command::Join { count: sum }), Command::Join { count }) if sum.checked_add(*count).is_some() => {
-                let share = Share::Positions { skip: *sum, count: *count };
-                *sum += count;
+            (Some(last), command) if let Some((sum, share)) = merged(Some(last), command) => {
+                *last = sum;
                 share
             }
-            _ if full => return Err(pending),
             (_, command) => {
                 let share = match command {
                     Command::Join { count } => Share::Positions { skip: 0, count: *count },
@@ -77,7 +73,6 @@ impl Batch {
             }
         };
         self.callers.push(Caller { reply: pending.reply, command: self.commands.len() - 1, share });
-        Ok(())
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -86,6 +81,18 @@ impl Batch {
 
     pub(super) fn into_parts(self) -> (Vec<Command>, Callers) {
         (self.commands, Callers(self.callers))
+    }
+}
+
+/// Joins that follow each other are one join, so that a thousand visitors cost the store what one costs; with
+/// the later one's share of it. None for other commands, and where the sum would wrap.
+fn merged(last: Option<&Command>, next: &Command) -> Option<(Command, Share)> {
+    match (last, next) {
+        (Some(Command::Join { count: skip }), Command::Join { count }) => {
+            let sum = skip.checked_add(*count)?;
+            Some((Command::Join { count: sum }, Share::Positions { skip: *skip, count: *count }))
+        }
+        _ => None,
     }
 }
 
