@@ -3,8 +3,12 @@
 use serde_json::json;
 
 use crate::{
-    scene::{Eyes, ROOM, Scene, crawling, picture, says},
-    support::browser::{Browser, Manner},
+    scene::{Eyes, ROOM, Scene, picture, says},
+    support::{
+        SOON,
+        browser::{Browser, Manner},
+        eventually,
+    },
 };
 
 #[tokio::test]
@@ -84,7 +88,7 @@ async fn going_elsewhere_and_back_keeps_the_place() {
 
 #[tokio::test]
 async fn back_from_the_shop_leads_before_the_line_and_not_into_it() {
-    let scene = Scene::in_line(1).await;
+    let scene = Scene::in_line(0).await;
     let browser = Browser::open(&Manner::default()).await;
     browser.page.goto("data:text/html,<h1>A search engine</h1>").await.unwrap();
     browser.page.goto(&scene.page()).await.unwrap();
@@ -98,7 +102,7 @@ async fn back_from_the_shop_leads_before_the_line_and_not_into_it() {
     browser.page.forward().await.unwrap();
     browser.is_in_the_shop(&scene.shop).await;
     let status = scene.status().await;
-    assert_eq!((&status["inside"], &status["tail"]), (&json!(1), &json!(3)));
+    assert_eq!((&status["inside"], &status["tail"]), (&json!(1), &json!(2)));
 }
 
 #[tokio::test]
@@ -121,8 +125,7 @@ async fn a_shop_that_sends_the_visitor_back_makes_no_loop() {
     scene.shop.send_back_to(&scene.page());
     let browser = scene.visitor(&Manner::default()).await;
     browser.shows("turn").await;
-    let text = browser.reads("#text").await;
-    assert!(text.starts_with(&says("back")), "{text}");
+    browser.begins("#text", &says("back")).await;
     browser.sees("#act", &says("go")).await;
     browser.picture(&picture("sent-back")).await;
     assert_eq!(scene.shop.asked().len(), 1, "{:?}", scene.shop.asked());
@@ -151,26 +154,23 @@ async fn leaving_the_line_asks_first_and_is_final() {
 
 #[tokio::test]
 async fn who_missed_the_turn_is_told_and_may_line_up_again() {
-    let scene = Scene::with(json!({ "rate_per_minute": 1, "burst": 1, "claim_window_seconds": 1 })).await;
-    scene.people_join(2).await;
+    let scene = Scene::with(json!({ "mode": "hold", "claim_window_seconds": 1 })).await;
     let browser = scene.visitor(&Manner::default()).await;
-    browser.shows("line").await;
-    // The tab sleeps through its turn: gone to a page of no concern, until all turns are over.
-    browser.page.goto("data:text/html,<title>asleep</title>").await.unwrap();
-    scene.let_everyone_through().await;
-    crate::support::eventually("the turn is over", crate::support::SOON, async || {
-        let status = scene.status().await;
-        let no_call_is_open = status["head"] == status["tail"] && status["waiting"] == 0;
-        if no_call_is_open { Ok(()) } else { Err(status) }
+    browser.shows("pause").await;
+    // Gone to a page of no concern until the turn is over.
+    browser.page.goto("data:text/html,<title>Elsewhere</title>").await.unwrap();
+    scene.server.patch_room(ROOM, json!({ "mode": "queue" })).await;
+    eventually("the turn is over", SOON, async || {
+        let figures = scene.figures().await;
+        if figures.contains("dropgate_room_lapsed{room=\"drop\"} 1") { Ok(()) } else { Err(figures) }
     })
     .await;
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+
     browser.page.goto(&scene.page()).await.unwrap();
     browser.shows("lapsed").await;
     browser.picture(&picture("lapsed")).await;
-    scene.server.patch_room(ROOM, crawling()).await;
-    let tail = scene.status().await["tail"].as_u64().unwrap();
-    assert_eq!(tail, 3, "nobody rejoins by itself");
+    assert_eq!(scene.status().await["tail"], 1, "nobody rejoins by itself");
     browser.presses("#act").await;
     browser.is_in_the_shop(&scene.shop).await;
+    assert_eq!(scene.status().await["tail"], 2);
 }

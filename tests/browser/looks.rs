@@ -69,9 +69,9 @@ async fn every_screen_script_and_light_is_sound() {
     let narrow = Manner { width: 320, height: 640, scale: 2, ..Manner::default() };
     for language in ["en", "ar", "de", "ja"] {
         let browser = scene.visitor(&Manner { language, ..Manner::default() }).await;
+        browser.number().await;
         let seen = browser.reads("#head").await;
         assert_eq!(seen == says("h_line"), language == "en", "{language}: {seen}");
-        browser.number().await;
         let direction = browser.page.execute("return getComputedStyle(document.body).direction", Vec::new()).await;
         assert_eq!(direction.unwrap(), if language == "ar" { "rtl" } else { "ltr" });
         for (name, manner) in

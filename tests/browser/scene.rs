@@ -80,6 +80,13 @@ impl Scene {
         body
     }
 
+    /// The instance's figures, as Prometheus reads them.
+    pub async fn figures(&self) -> String {
+        let (status, figures) = self.server.admin(reqwest::Method::GET, "/metrics", None).await;
+        assert_eq!(status, 200, "{figures}");
+        figures.as_str().unwrap().to_owned()
+    }
+
     /// A browser that has just opened the waiting page.
     pub async fn visitor(&self, manner: &Manner) -> Browser {
         let browser = Browser::open(manner).await;
@@ -109,6 +116,8 @@ pub fn picture(name: &str) -> PathBuf {
 pub trait Eyes {
     /// Waits until the element of that selector is to be seen and reads `text`.
     async fn sees(&self, css: &str, text: &str);
+    /// Waits until the element of that selector is to be seen and its text begins so.
+    async fn begins(&self, css: &str, text: &str);
     /// Waits until the heading is that of a face of the page: `line`, `pause`, `turn` …
     async fn shows(&self, face: &str);
     /// Tells the page what a browser tells one that comes to the front again: it asks at once.
@@ -134,6 +143,14 @@ impl Eyes for Browser {
         eventually(&hoped, SOON, async || {
             let seen = visible_text(self, css).await?;
             if seen == text { Ok(()) } else { Err(seen) }
+        })
+        .await;
+    }
+
+    async fn begins(&self, css: &str, text: &str) {
+        eventually(&format!("`{css}` begins with {text:?}"), SOON, async || {
+            let seen = visible_text(self, css).await?;
+            if seen.starts_with(text) { Ok(()) } else { Err(seen) }
         })
         .await;
     }

@@ -41,7 +41,9 @@ async fn a_paused_line_says_so_and_goes_on_by_itself() {
     let browser = scene.visitor(&Manner::default()).await;
     browser.shows("pause").await;
     browser.picture(&picture("paused")).await;
-    scene.server.patch_room(ROOM, json!({ "mode": "queue", "rate_per_minute": 600_000, "burst": 10_000 })).await;
+    scene.server.patch_room(ROOM, json!({ "mode": "queue" })).await;
+    scene.let_everyone_through().await;
+    browser.wakes().await;
     browser.is_in_the_shop(&scene.shop).await;
     browser.heard_nothing().await;
 }
@@ -64,6 +66,7 @@ async fn a_closed_room_takes_nobody_and_keeps_who_was_there() {
     let browser = scene.visitor(&Manner::default()).await;
     assert_eq!(browser.number().await, "4");
     scene.server.patch_room(ROOM, json!({ "mode": "closed" })).await;
+    browser.wakes().await;
     browser.shows("closed").await;
     browser.picture(&picture("closed")).await;
 
@@ -81,6 +84,7 @@ async fn a_reset_line_tells_its_people() {
     let path = format!("/v1/rooms/{ROOM}/reset");
     let (status, answer) = scene.server.admin(reqwest::Method::POST, &path, None).await;
     assert!(status == 200 || status == 204, "{status} {answer}");
+    browser.wakes().await;
     browser.sees("#text", &says("reset_t")).await;
     browser.picture(&picture("reset")).await;
     scene.server.patch_room(ROOM, crawling()).await;
