@@ -23,7 +23,7 @@ use self::{server::Plan, tls::Tls};
 use crate::{
     clock::Clock,
     config::{Config, PublicUrl, StoreUrl},
-    http::{Bounds, Context, Evidence, Surface, TrustedProxies},
+    http::{Bounds, Context, Evidence, Surface, TrustedProxies, connections::Connections},
     instance::Instance,
     store::{Backend, catalog::Expect, embedded::Embedded},
     telemetry::Metrics,
@@ -34,6 +34,7 @@ pub struct Application {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
     servers: Vec<actix_web::dev::Server>,
+    connections: Arc<Connections>,
     context: Data<Context>,
     store: Backend,
     tls: Option<Tls>,
@@ -89,7 +90,8 @@ impl Application {
         let instance = Instance::start(store.clone(), clock, metrics, options).await?;
         make_first_room(config, &instance).await?;
         let context = Data::new(context(config, instance, public_url, address));
-        let plan = Plan { config, context: &context, tls: tls.as_ref() };
+        let connections = Connections::watch();
+        let plan = Plan { config, context: &context, tls: tls.as_ref(), connections: &connections };
         let surface = if admin_listener.is_some() { Surface::Public } else { Surface::All };
         let mut servers = vec![plan.server(listener, surface)?];
         if let Some(listener) = admin_listener {
@@ -97,7 +99,7 @@ impl Application {
         }
         let shutdown_timeout = Duration::from_secs(config.server.shutdown_timeout_seconds);
         let stop = Stopper::new();
-        Ok(Self { address, admin_address, servers, context, store, tls, shutdown_timeout, stop })
+        Ok(Self { address, admin_address, servers, connections, context, store, tls, shutdown_timeout, stop })
     }
 
     /// The public listener's address, its port the one it got.
@@ -163,6 +165,7 @@ impl Application {
             ended = running.join_next() => ended,
         };
         let deadline = Instant::now() + self.shutdown_timeout;
+        self.connections.drain();
         let graceful = true;
         futures_util::future::join_all(handles.iter().map(|handle| handle.stop(graceful))).await;
         let closed = tokio::time::timeout_at(deadline.max(Instant::now() + server::FLUSH_AT_LEAST), async {

@@ -2,6 +2,7 @@
 
 use std::{
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     thread::available_parallelism,
     time::Duration,
 };
@@ -13,7 +14,8 @@ use super::{error::BuildError, tls::Tls};
 use crate::{
     config::Config,
     http::{
-        self, Context, Surface, connections,
+        self, Context, Surface,
+        connections::Connections,
         limits::{HEADERS_TIMEOUT, KEEP_ALIVE, TLS_HANDSHAKE_TIMEOUT},
     },
 };
@@ -47,6 +49,8 @@ pub(super) struct Plan<'a> {
     pub config: &'a Config,
     pub context: &'a Data<Context>,
     pub tls: Option<&'a Tls>,
+    /// Shared by all listeners.
+    pub connections: &'a Arc<Connections>,
 }
 
 impl Plan<'_> {
@@ -55,7 +59,7 @@ impl Plan<'_> {
         let settings = &self.config.server;
         let workers = settings.workers.or(available_parallelism().ok().map(usize::from)).unwrap_or(1).max(1);
         let context = self.context.clone();
-        let connections = connections::Connections::watch();
+        let connections = Arc::clone(self.connections);
         // Answers are small and written at once: waiting to fill a packet would only delay them.
         let no_delay = true;
         let server = HttpServer::new(move || {

@@ -9,7 +9,7 @@ use std::{
     os::fd::AsFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -24,13 +24,16 @@ use super::{
 
 /// How long a connection may go without a request at work: the time to idle, and the time for headers to arrive.
 const UNUSED_MAX: Duration = KEEP_ALIVE.saturating_add(HEADERS_TIMEOUT);
+/// The same while stopping: long enough for an answer on its way, and for a request on its way to begin.
+const UNUSED_MAX_STOPPING: Duration = Duration::from_millis(500);
 /// How often unused connections are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+const SWEEP_EVERY: Duration = Duration::from_millis(500);
 
 /// The open connections of one listener.
 pub struct Connections {
     epoch: Instant,
     next: AtomicU64,
+    stopping: AtomicBool,
     // A std mutex: held for a look-up or a sweep, never across an await.
     open: Mutex<HashMap<u64, Open>>,
 }
@@ -67,7 +70,7 @@ struct Tracked {
 impl Connections {
     /// Watches the connections of a listener, on the runtime this is called on, for as long as anyone holds them.
     pub fn watch() -> Arc<Self> {
-        let connections = Arc::new(Self { epoch: Instant::now(), next: AtomicU64::new(0), open: Mutex::default() });
+        let connections = Arc::new(Self::new());
         let watched = Arc::downgrade(&connections);
         tokio::spawn(async move {
             let mut beats = tokio::time::interval(SWEEP_EVERY);
@@ -80,6 +83,21 @@ impl Connections {
             }
         });
         connections
+    }
+
+    fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            next: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            open: Mutex::default(),
+        }
+    }
+
+    /// From now on connections are closed as soon as nothing is at work on them: the server below us would wait for
+    /// idle HTTP/2 connections until its time to stop is over.
+    pub fn drain(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// Takes note of a new connection.
@@ -96,7 +114,8 @@ impl Connections {
 
     /// Closes what has been without a request for too long.
     fn sweep(&self, now: Instant) {
-        for open in self.lock().values().filter(|open| open.usage.unused_for(now) > UNUSED_MAX) {
+        let patience = if self.stopping.load(Ordering::Relaxed) { UNUSED_MAX_STOPPING } else { UNUSED_MAX };
+        for open in self.lock().values().filter(|open| open.usage.unused_for(now) > patience) {
             // It may be gone already; then there is nothing to close.
             let _ = open.socket.shutdown(Shutdown::Both);
         }
@@ -187,14 +206,17 @@ mod tests {
             (client, listener.accept().unwrap().0)
         };
         let ((mut idle, idle_end), (mut busy, busy_end)) = (connect(), connect());
-        let connections = Connections { epoch: Instant::now(), next: AtomicU64::new(0), open: Mutex::default() };
+        let connections = Connections::new();
         for (id, socket, at_work) in [(0, idle_end, 0), (1, busy_end, 1)] {
             let usage = Arc::new(Usage::new(connections.epoch));
             usage.at_work.store(at_work, Ordering::Relaxed);
             connections.lock().insert(id, Open { socket, usage });
         }
-        connections.sweep(Instant::now() + UNUSED_MAX + Duration::from_secs(1));
         let mut byte = [0];
+        connections.sweep(Instant::now() + UNUSED_MAX_STOPPING * 2);
+        assert!(std::io::Read::read(&mut idle, &mut byte).is_err(), "still open: not that impatient");
+        connections.drain();
+        connections.sweep(Instant::now() + UNUSED_MAX_STOPPING * 2);
         assert_eq!(std::io::Read::read(&mut idle, &mut byte).unwrap(), 0, "closed");
         assert!(std::io::Read::read(&mut busy, &mut byte).is_err(), "still open, with nothing to read");
     }

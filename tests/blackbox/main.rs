@@ -5,6 +5,7 @@ mod support;
 
 mod cli;
 mod crash;
+mod wire;
 
 #[test]
 fn the_program_names_itself() {
