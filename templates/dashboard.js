@@ -1,1 +1,176 @@
 'use strict';
+// The operator's dashboard: asks for the rooms and their numbers, and sends changes. Whole-line comments only.
+{
+const doc = document, $ = id => doc.getElementById(id), second = 1e3;
+// So many rooms are shown at once: each asks for its status.
+const SHOWN = 60;
+const DOCUMENTS_EVERY = 5, STATUS_EVERY = 2;
+const cards = new Map(), num = n => new Intl.NumberFormat('en').format(n);
+let last = 0;
+
+// One call: the body of a success, or an error with what to tell the operator.
+const ask = async (path, method = 'GET', body, version) => {
+  const headers = {};
+  if (body) headers['Content-Type'] = 'application/json';
+  if (version !== undefined) headers['If-Match'] = '"' + version + '"';
+  const answer = await fetch(path, {method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(10 * second)});
+  // The sign-in is over: the page that comes instead asks for the key.
+  if (answer.status == 401) location.reload();
+  const result = await answer.json().catch(() => ({}));
+  if (answer.ok) return result;
+  throw Object.assign(new Error(result.detail || result.title || 'The answer was ' + answer.status + '.'), {code: answer.status});
+};
+
+const sure = (question, verb) => new Promise(decide => {
+  const dialog = $('sure');
+  $('ask').textContent = question;
+  $('yes').textContent = verb;
+  dialog.returnValue = '';
+  dialog.onclose = () => decide(dialog.returnValue == 'yes');
+  dialog.showModal();
+});
+
+const span = seconds => seconds < 90 ? seconds + ' s' : seconds < 5400 ? Math.round(seconds / 60) + ' min' : num(Math.round(seconds / 360) / 10) + ' h';
+// The formula of room::estimate, for the last in line.
+const wait = status => status.state == 'free' ? span(0)
+  : status.state == 'running' && status.pace_per_minute ? span(Math.ceil((status.tail - status.head) * 60 / status.pace_per_minute.likely)) : '–';
+const STATES = {scheduled: 'Not open yet', prequeue: 'Pre-queue', running: 'Running', free: 'Open to all', paused: 'Paused', closed: 'Closed'};
+const CAUSES = {
+  shop_full: 'The shop is full: as many are inside or called as the cap allows.',
+  no_shows: 'Many who were called have not come. Their places pass on as they lapse.',
+};
+
+class Card {
+  constructor(id) {
+    this.id = id;
+    this.root = $('card').content.firstElementChild.cloneNode(true);
+    this.at('.page').href = $('rooms').dataset.public.replace(/\/$/, '') + '/w/' + id;
+    for (const button of this.all('[data-mode]')) button.onclick = () => this.turn(button.dataset.mode);
+    for (const form of this.all('.set')) form.onsubmit = event => {
+      event.preventDefault();
+      const input = form.querySelector('input');
+      this.change({[input.name]: input.value ? +input.value : null}, input.name == 'max_active' ? 'The cap is set.' : 'The rate is set.');
+    };
+    for (const input of this.all('input')) input.oninput = () => input.dataset.edited = 1;
+    this.at('.reset').onclick = () => this.reset();
+  }
+  at(selector) { return this.root.querySelector(selector); }
+  all(selector) { return this.root.querySelectorAll(selector); }
+  path(call = '') { return '/v1/rooms/' + this.id + call; }
+
+  // The document: what was set.
+  set(room) {
+    this.room = room;
+    this.at('h2').textContent = room.name;
+    const shop = this.at('.shop');
+    if (/^https?:/.test(room.shop_url)) shop.href = room.shop_url;
+    shop.textContent = room.shop_url;
+    for (const button of this.all('[data-mode]')) button.setAttribute('aria-pressed', button.dataset.mode == room.mode);
+    for (const input of this.all('input')) {
+      // What the operator is typing is not ours to overwrite.
+      if (!input.dataset.edited) input.value = room[input.name] ?? '';
+    }
+  }
+
+  // The status: what is.
+  async refresh() {
+    const status = await ask(this.path('/status'));
+    this.status = status;
+    this.root.className = status.state;
+    this.at('.state').textContent = STATES[status.state] || status.state;
+    const shown = {
+      waiting: num(status.waiting), inside: num(status.inside), entering: num(status.entering_per_minute),
+      head: num(status.head), tail: num(status.tail), wait: wait(status),
+    };
+    for (const [name, text] of Object.entries(shown)) this.at('[data-of=' + name + ']').textContent = text;
+    const opens = status.state == 'scheduled' && status.opens_at && 'Opens ' + new Date(status.opens_at).toLocaleString('en', {dateStyle: 'medium', timeStyle: 'short'}) + '.';
+    const cause = status.state == 'running' ? CAUSES[status.held_back] : opens;
+    this.at('.cause').hidden = !cause;
+    this.at('.cause').textContent = cause || '';
+  }
+
+  async turn(mode) {
+    if (mode == this.room.mode) return;
+    const name = this.room.name, waiting = num(this.status?.waiting || 0);
+    const agreed = mode == 'open' ? await sure('Let everybody into ' + name + ' at once, the ' + waiting + ' who wait included, without rate or cap?', 'Open to all')
+      : mode == 'closed' ? await sure('Close ' + name + '? Nobody can join and nobody is called. The ' + waiting + ' who wait keep their places.', 'Close') : true;
+    if (agreed) await this.change({mode}, {queue: 'The line runs.', hold: 'The line is paused.', open: 'Everybody passes.', closed: 'The room is closed.'}[mode]);
+  }
+
+  async reset() {
+    const question = 'Reset the line of ' + this.room.name + '? The ' + num(this.status?.waiting || 0) + ' who wait lose their places, and the ' + num(this.status?.inside || 0) + ' inside lose their sessions. This cannot be undone.';
+    if (await sure(question, 'Reset the line')) await this.work(() => ask(this.path('/reset'), 'POST', {}), 'The line is empty and starts at 1.');
+  }
+
+  change(patch, done) {
+    return this.work(async () => {
+      const room = await ask(this.path(), 'PATCH', patch, this.room.version);
+      for (const key of Object.keys(patch)) {
+        for (const input of this.all('[name=' + key + ']')) delete input.dataset.edited;
+      }
+      this.set(room);
+    }, done);
+  }
+
+  // Does something that a press began, and says how it ended.
+  async work(task, done) {
+    const said = this.at('.said'), buttons = this.all('button'), focused = doc.activeElement;
+    buttons.forEach(button => button.disabled = true);
+    try {
+      await task();
+      said.className = 'said';
+      said.textContent = done;
+      await this.refresh();
+    } catch (error) {
+      said.className = 'said bad';
+      said.textContent = error.code == 412 ? 'Somebody else changed this room in the meantime. Look at it again, and repeat your change if you still want it.' : error.message;
+      if (error.code == 412) ask(this.path()).then(room => this.set(room)).catch(() => { });
+    }
+    buttons.forEach(button => button.disabled = false);
+    focused?.focus();
+  }
+}
+
+const documents = async () => {
+  const {rooms} = await ask('/v1/rooms'), here = rooms.slice(0, SHOWN);
+  for (const room of here) {
+    if (!cards.has(room.id)) {
+      const card = new Card(room.id);
+      cards.set(room.id, card);
+      $('rooms').append(card.root);
+    }
+    cards.get(room.id).set(room);
+  }
+  for (const [id, card] of cards) {
+    if (here.some(room => room.id == id)) continue;
+    card.root.remove();
+    cards.delete(id);
+  }
+  $('none').hidden = rooms.length;
+  $('none').textContent = 'There is no room yet.';
+  $('more').hidden = rooms.length <= SHOWN;
+  $('more').textContent = num(rooms.length - SHOWN) + ' more rooms are not shown here.';
+};
+
+// One beat at a time; a hidden page asks for nothing.
+let beat = 0, timer, busy;
+const tick = async () => {
+  if (busy || doc.hidden) return;
+  busy = true;
+  clearTimeout(timer);
+  try {
+    if (beat++ * STATUS_EVERY % DOCUMENTS_EVERY < STATUS_EVERY) await documents();
+    await Promise.all([...cards.values()].map(card => card.refresh()));
+    last = Date.now();
+    $('fresh').className = '';
+    $('fresh').textContent = '';
+  } catch (error) {
+    $('fresh').className = 'late';
+    $('fresh').textContent = 'No news' + (last ? ' since ' + new Date(last).toLocaleTimeString('en') : '') + ': ' + error.message;
+  }
+  busy = false;
+  timer = setTimeout(tick, STATUS_EVERY * second);
+};
+doc.addEventListener('visibilitychange', tick);
+tick();
+}

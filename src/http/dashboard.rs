@@ -54,7 +54,7 @@ pub(super) fn signed_in(request: &HttpRequest, context: &Context) -> Result<Opti
 
 async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
     let page = match key_of_cookie(&request, &context) {
-        Some(_) => page::dashboard(),
+        Some(_) => page::dashboard(context.public_url.as_str()),
         None => page::sign_in(SignIn::Fresh),
     };
     html(HttpResponse::Ok(), page)

@@ -22,6 +22,7 @@ pub enum SignIn {
 #[derive(Template)]
 #[template(path = "dashboard.html")]
 struct Page<'a> {
+    public_url: &'a str,
     style: &'a str,
     script: &'a str,
 }
@@ -34,9 +35,10 @@ struct SignInPage<'a> {
 }
 
 /// The dashboard of somebody who is signed in. The same for everyone: the script asks for what it shows.
-pub fn dashboard() -> Rendered {
+/// `public_url` is where visitors are: the dashboard may be on a listener that has no waiting pages.
+pub fn dashboard(public_url: &str) -> Rendered {
     let (style, script) = (asset::dashboard_style(), asset::dashboard_script());
-    Rendered { html: rendered(&Page { style, script }), csp: policy(style, Some(script), "'self'") }
+    Rendered { html: rendered(&Page { public_url, style, script }), csp: policy(style, Some(script), "'self'") }
 }
 
 /// The page that asks for a key.

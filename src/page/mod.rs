@@ -16,6 +16,7 @@ pub mod policy;
 pub mod text;
 pub mod waiting;
 
+pub use dashboard::{dashboard, sign_in};
 pub use error::error;
 pub use place::{Journey, PlaceState, place};
 pub use text::Language;
