@@ -107,11 +107,15 @@ pub fn entries_outside(entries: &[Entry], bounds: Bounds) -> Verdict {
     let mut starts: Vec<u64> = entries.iter().map(|entry| entry.asked_ms).collect();
     starts.sort_unstable();
     starts.dedup();
-    let mut windows = Windows::new(starts.iter().map(|start| rate * i128::from(*start)).collect());
+    let mut windows = Windows::new(starts.len());
     let mut by_end = entries.to_vec();
     by_end.sort_unstable_by_key(|entry| entry.answered_ms);
-    let mut worst = 0;
+    let (mut worst, mut opened) = (0, 0);
     for entry in by_end {
+        while let Some(start) = starts.get(opened).filter(|start| **start <= entry.answered_ms) {
+            windows.open(opened, rate * i128::from(*start));
+            opened += 1;
+        }
         let started_by = starts.partition_point(|start| *start <= entry.asked_ms);
         windows.add_to_first(started_by, UNITS);
         worst = worst.max(windows.most() - rate * i128::from(entry.answered_ms));
@@ -161,15 +165,20 @@ struct Windows {
     added: Vec<i128>,
 }
 
+/// What a window that is not open yet is below any other: far beyond all rates and times, and far from overflowing.
+const NOT_OPEN: i128 = 1 << 100;
+
 impl Windows {
-    fn new(values: Vec<i128>) -> Self {
-        let leaves = values.len().next_power_of_two();
-        let mut most = vec![i128::MIN / 2; 2 * leaves];
-        most[leaves..leaves + values.len()].copy_from_slice(&values);
-        for node in (1..leaves).rev() {
-            most[node] = most[2 * node].max(most[2 * node + 1]);
-        }
-        Self { leaves, most, added: vec![0; 2 * leaves] }
+    /// None open yet.
+    fn new(starts: usize) -> Self {
+        let leaves = starts.next_power_of_two();
+        Self { leaves, most: vec![-NOT_OPEN; 2 * leaves], added: vec![0; 2 * leaves] }
+    }
+
+    /// Opens the window of that start, the starts before it being open.
+    fn open(&mut self, index: usize, value: i128) {
+        self.add_to_first(index + 1, NOT_OPEN + value);
+        self.add_to_first(index, -NOT_OPEN - value);
     }
 
     fn add_to_first(&mut self, count: usize, amount: i128) {
@@ -269,6 +278,9 @@ mod tests {
                 .collect();
             let in_window = |from, to| entries.iter().filter(|e| e.asked_ms >= from && e.answered_ms <= to).count();
             let above = |from: u64, to: u64| {
+                if to < from {
+                    return 0;
+                }
                 i128::try_from(in_window(from, to)).unwrap() * UNITS - 600 * (i128::from(to) - i128::from(from))
             };
             let all = entries.iter().flat_map(|a| entries.iter().map(move |b| above(a.asked_ms, b.answered_ms)));

@@ -35,6 +35,10 @@ const CLAIM_WINDOW_SECONDS: u64 = 3;
 /// How long a visitor who wandered off counts as inside.
 const SESSION_SECONDS: u64 = 120;
 
+/// Open connections of the instance: the crowd shares far fewer, and a machine's limit of open files has to do for
+/// both ends of each.
+const CONNECTIONS_MAX: usize = 4_096;
+
 /// A set stage.
 pub struct Stage {
     pub public_url: PublicUrl,
@@ -199,6 +203,7 @@ fn configuration(arguments: &Arguments, document: Document, key: &SecretString) 
         .then(|| PublicUrl::of_listener(reachable(arguments.listen), config.server.is_tls()));
     config.server.trusted_proxies = ["127.0.0.0/8", "::1"].iter().filter_map(|block| block.parse().ok()).collect();
     config.server.shutdown_timeout_seconds = 1;
+    config.limits.max_connections = CONNECTIONS_MAX;
     config
 }
 
