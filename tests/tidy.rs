@@ -175,11 +175,13 @@ fn the_pure_parts_have_no_door_to_the_world() {
 
 #[test]
 fn one_place_reads_the_clock() {
+    // The demo's visitors are other people's machines, which have clocks of their own.
+    const PLACES: &[&str] = &["src/clock.rs", "src/demo/visitor.rs"];
     let mut breaches = Vec::new();
     for file in files(&["src"]) {
         let program = program_of(&file.text);
         for call in ["SystemTime::now", "Timestamp::now", "Zoned::now", "OffsetDateTime::now"] {
-            if program.contains(call) && file.path != "src/clock.rs" {
+            if program.contains(call) && !PLACES.contains(&file.path.as_str()) {
                 breaches.push(format!("{}: {call}", file.path));
             }
         }
@@ -248,7 +250,8 @@ fn files(folders: &[&str]) -> Vec<File> {
 }
 
 fn is_unit_test(path: &str) -> bool {
-    path.starts_with("src/") && (path.ends_with("/tests.rs") || path.contains("/tests/") || path.ends_with("_tests.rs"))
+    let is_test = ["/tests.rs", "_tests.rs", "/testing.rs"].iter().any(|end| path.ends_with(end));
+    path.starts_with("src/") && (is_test || path.contains("/tests/"))
 }
 
 /// The top-level module a file under `src` belongs to.

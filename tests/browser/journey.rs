@@ -1,5 +1,7 @@
 //! From the first look to the shop, and what people do on the way.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use crate::{
@@ -112,7 +114,6 @@ async fn who_comes_to_the_line_again_from_the_shop_enters_by_a_button() {
     browser.is_in_the_shop(&scene.shop).await;
     browser.page.goto(&scene.page()).await.unwrap();
     browser.shows("turn").await;
-    browser.picture(&picture("turn")).await;
     browser.presses("#act").await;
     browser.is_in_the_shop(&scene.shop).await;
     let status = scene.status().await;
@@ -130,6 +131,34 @@ async fn a_shop_that_sends_the_visitor_back_makes_no_loop() {
     browser.picture(&picture("sent-back")).await;
     assert_eq!(scene.shop.asked().len(), 1, "{:?}", scene.shop.asked());
     assert_eq!(scene.status().await["tail"], 1);
+}
+
+#[tokio::test]
+async fn a_tab_behind_another_neither_misses_its_turn_nor_goes_unseen() {
+    let scene = Scene::in_line(1).await;
+    // A hidden page asks at most every quarter of the claim window.
+    scene.server.patch_room(ROOM, json!({ "claim_window_seconds": 20 })).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    assert_eq!(browser.number().await, "3");
+    let line = browser.page.window().await.unwrap();
+    let front = browser.page.new_window(true).await.unwrap();
+    browser.page.switch_to_window(front.handle).await.unwrap();
+    browser.devtools("Page.bringToFront", json!({})).await;
+
+    scene.let_everyone_through().await;
+    eventually("the hidden page claims", SOON, async || {
+        let status = scene.status().await;
+        if status["inside"] == 1 { Ok(()) } else { Err(status) }
+    })
+    .await;
+    // Longer than the page lingers on a turn before it goes to the shop.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(scene.shop.asked(), Vec::<String>::new(), "nobody looked");
+
+    browser.page.close_window().await.unwrap();
+    browser.page.switch_to_window(line).await.unwrap();
+    browser.devtools("Page.bringToFront", json!({})).await;
+    browser.is_in_the_shop(&scene.shop).await;
 }
 
 #[tokio::test]

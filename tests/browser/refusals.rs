@@ -48,6 +48,8 @@ async fn without_cookies_the_open_tab_keeps_the_place() {
     let browser = scene.visitor(&without_cookies()).await;
     browser.shows("line").await;
     assert_eq!(browser.number().await, "4");
+    // Whether the cookie was kept shows with the next question.
+    browser.wakes().await;
     assert!(browser.reads("#bare").await == says("cookies"));
     browser.picture(&picture("no-cookies")).await;
     scene.let_everyone_through().await;
