@@ -326,3 +326,11 @@ fn a_large_room_keeps_few_checkpoints() {
     let bytes = postcard::to_stdvec(&bench.room).unwrap().len();
     assert!(bytes < 16_000, "{bytes} bytes for a line of ten millions nobody entered");
 }
+
+#[test]
+fn a_smaller_burst_holds_from_its_first_moment() {
+    let mut bench = Bench::new(Rules { mode: Mode::Hold, ..rules(6000, 100) });
+    bench.send(Command::Join { count: 1000 });
+    bench.send(Command::Configure { version: 2, first_epoch: 1, rules: rules(60, 1) });
+    assert_eq!(bench.view().head, 1, "what stood ready is cut to the new burst");
+}
