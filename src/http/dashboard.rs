@@ -52,7 +52,9 @@ pub(super) fn signed_in(request: &HttpRequest, context: &Context) -> Result<Opti
     Ok(Some(key))
 }
 
-async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+#[utoipa::path(get, path = "/dashboard", tag = "operators", operation_id = "dashboard",
+    responses((status = 200, description = "The dashboard, or the form to sign in", body = String, content_type = "text/html")))]
+pub(crate) async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
     let page = match key_of_cookie(&request, &context) {
         Some(_) => page::dashboard(context.public_url.as_str()),
         None => page::sign_in(SignIn::Fresh),
@@ -60,7 +62,13 @@ async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResponse
     html(HttpResponse::Ok(), page)
 }
 
-async fn sign_in(
+#[utoipa::path(post, path = "/dashboard/session", tag = "operators", operation_id = "signIn",
+    request_body(content = Object, content_type = "application/x-www-form-urlencoded", description = "`key`: an API key with `admin`"),
+    responses((status = 303, description = "Signed in: a cookie of twelve hours, and on to the dashboard"),
+        (status = 401, description = "No such key: the form again", body = String, content_type = "text/html"),
+        (status = 403, description = "`forbidden`: the form of another site"),
+        (status = 429, description = "Five failures a minute from this address: the form again", body = String, content_type = "text/html")))]
+pub(crate) async fn sign_in(
     request: HttpRequest,
     Caller(caller): Caller,
     context: web::Data<Context>,
@@ -91,7 +99,9 @@ async fn sign_in(
     }
 }
 
-async fn sign_out(request: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+#[utoipa::path(post, path = "/dashboard/session/end", tag = "operators", operation_id = "signOut",
+    responses((status = 303, description = "Signed out"), (status = 403, description = "`forbidden`: the form of another site")))]
+pub(crate) async fn sign_out(request: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
     require_own_page(&request, &context)?;
     Ok(to_dashboard(cookie_of(&request, &context, String::new(), Duration::ZERO)))
 }
@@ -164,7 +174,7 @@ fn require_own_page(request: &HttpRequest, context: &Context) -> Result<(), Prob
 }
 
 /// The field `key` of the sign-in form.
-struct SecretField(String);
+pub(crate) struct SecretField(String);
 
 impl FromRequest for SecretField {
     type Error = Problem;

@@ -25,6 +25,8 @@ use super::{
 
 /// An address being described; [`Endpoint::register`] puts it into the service.
 pub struct Endpoint {
+    #[cfg(test)]
+    path: String,
     resource: Resource,
     methods: BTreeSet<&'static str>,
     cors: Cors,
@@ -32,7 +34,13 @@ pub struct Endpoint {
 
 /// An address, with `{name}` for its parameters.
 pub fn endpoint(path: &str) -> Endpoint {
-    Endpoint { resource: web::resource(path), methods: BTreeSet::from(["OPTIONS"]), cors: Cors::SameOrigin }
+    Endpoint {
+        #[cfg(test)]
+        path: path.to_owned(),
+        resource: web::resource(path),
+        methods: BTreeSet::from(["OPTIONS"]),
+        cors: Cors::SameOrigin,
+    }
 }
 
 impl Endpoint {
@@ -103,6 +111,10 @@ impl Endpoint {
 
     /// Puts the address into the service.
     pub fn register(self, config: &mut ServiceConfig) {
+        #[cfg(test)]
+        tests::REGISTERED.with_borrow_mut(|all| {
+            all.extend(self.methods.iter().map(|method| format!("{method} {}", self.path)));
+        });
         let allow: HeaderValue = join(&self.methods);
         let cors = self.cors;
         let layer = Rc::new(Layer { cors, metrics: OnceCell::new() });
@@ -174,4 +186,14 @@ fn unlisted_method(request: &HttpRequest, cors: Cors, allow: HeaderValue) -> Res
 fn join(methods: &BTreeSet<&'static str>) -> HeaderValue {
     let names: Vec<&str> = methods.iter().copied().collect();
     HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("OPTIONS"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::{cell::RefCell, collections::BTreeSet};
+
+    thread_local! {
+        /// Every `METHOD path` that was registered on this thread: what the OpenAPI document must know.
+        pub static REGISTERED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+    }
 }

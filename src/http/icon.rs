@@ -12,7 +12,9 @@ pub(super) fn configure(config: &mut ServiceConfig) {
     endpoint("/favicon.ico").get(icon).register(config);
 }
 
-async fn icon() -> HttpResponse {
+#[utoipa::path(get, path = "/favicon.ico", tag = "page", operation_id = "icon",
+    responses((status = 200, description = "The icon of a browser's tab", body = String, content_type = "image/svg+xml")))]
+pub(super) async fn icon() -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=86400"))
         .insert_header((header::CONTENT_TYPE, "image/svg+xml"))

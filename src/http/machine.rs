@@ -48,11 +48,16 @@ pub fn configure_metrics(config: &mut web::ServiceConfig, readers: MetricsFor) {
     }
 }
 
-async fn healthz() -> HttpResponse {
+#[utoipa::path(get, path = "/healthz", tag = "machines", operation_id = "healthz",
+    responses((status = 200, description = "The process lives", body = Object)))]
+pub(crate) async fn healthz() -> HttpResponse {
     HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "status": "ok" }))
 }
 
-async fn readyz(context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+#[utoipa::path(get, path = "/readyz", tag = "machines", operation_id = "readyz",
+    responses((status = 200, description = "The store answers", body = Object),
+        (status = 503, description = "`store_unavailable`")))]
+pub(crate) async fn readyz(context: web::Data<Context>) -> Result<HttpResponse, Problem> {
     let late = || Problem::new(Code::StoreUnavailable, "the store did not answer in time");
     match tokio::time::timeout(READY_WITHIN, context.instance.ready()).await {
         Ok(Ok(())) => {
@@ -66,7 +71,11 @@ async fn readyz(context: web::Data<Context>) -> Result<HttpResponse, Problem> {
     }
 }
 
-async fn metrics_for_readers(_key: Read, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+#[utoipa::path(get, path = "/metrics", tag = "machines", operation_id = "metrics", security(("api_key" = ["read"])),
+    responses((status = 200, description = "The figures, as Prometheus text; on the operators' own listener without a key",
+            body = String, content_type = "application/openmetrics-text"),
+        (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`")))]
+pub(crate) async fn metrics_for_readers(_key: Read, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
     metrics(context).await
 }
 

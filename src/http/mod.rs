@@ -22,6 +22,7 @@ pub mod keys;
 pub mod limits;
 pub mod machine;
 mod metrics;
+pub mod openapi;
 mod outer;
 pub mod passes;
 pub mod place;
@@ -32,8 +33,6 @@ pub mod rooms;
 pub mod sessions;
 mod sign_in_limit;
 pub mod status;
-#[cfg(test)]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 pub mod tickets;
@@ -49,6 +48,8 @@ use actix_web::{
 };
 
 use self::sign_in_limit::SignInLimit;
+#[cfg(test)]
+pub(crate) use self::tests::bench as testing;
 pub use self::{
     client_address::{ClientAddress, TrustedProxies},
     cors::Cors,
@@ -167,6 +168,7 @@ fn operators(config: &mut ServiceConfig, surface: Surface) {
 fn both(config: &mut ServiceConfig) {
     machine::configure(config);
     icon::configure(config);
+    openapi::configure(config);
 }
 
 async fn nothing_here(request: HttpRequest) -> Result<HttpResponse, Problem> {

@@ -6,6 +6,8 @@ mod support;
 mod cli;
 mod crash;
 mod demo;
+mod machine;
+mod operators;
 mod wire;
 
 #[test]

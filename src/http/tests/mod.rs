@@ -1,5 +1,6 @@
 //! The visitors' calls and the manners of the whole, over one instance with a clock that stands.
 
+pub(crate) mod bench;
 mod errors;
 mod line;
 mod pages;

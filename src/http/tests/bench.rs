@@ -14,7 +14,7 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::{Bounds, Context, Evidence, Surface, TrustedProxies, configure};
+use crate::http::{Bounds, Context, Evidence, Surface, TrustedProxies, configure};
 use crate::{
     clock::Clock,
     instance::{Instance, Options, SigningPolicy},
