@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{HttpRequest, HttpResponse, http::header, web};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{family::Family, gauge::Gauge},
@@ -22,8 +22,9 @@ use crate::{instance::Instance, store::StoreError};
 /// How long the store may take to answer a readiness check: longer, and a load balancer gave up before us.
 const READY_WITHIN: Duration = Duration::from_secs(1);
 
-/// What Prometheus asks for and understands.
+/// What Prometheus asks for, and what everything else takes: the same lines are good as both.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Who may see the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,11 +76,15 @@ pub(crate) async fn readyz(context: web::Data<Context>) -> Result<HttpResponse, 
     responses((status = 200, description = "The figures, as Prometheus text; on the operators' own listener without a key",
             body = String, content_type = "application/openmetrics-text"),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`")))]
-pub(crate) async fn metrics_for_readers(_key: Read, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
-    metrics(context).await
+pub(crate) async fn metrics_for_readers(
+    _key: Read,
+    request: HttpRequest,
+    context: web::Data<Context>,
+) -> Result<HttpResponse, Problem> {
+    metrics(request, context).await
 }
 
-async fn metrics(context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+async fn metrics(request: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
     let instance = &context.instance;
     let mut body = String::new();
     let written = text::encode_registry(&mut body, &instance.metrics.registry)
@@ -89,7 +94,9 @@ async fn metrics(context: web::Data<Context>) -> Result<HttpResponse, Problem> {
         tracing::error!(%error, "the metrics can't be written");
         Problem::new(Code::Internal, "the fault is ours, and logged")
     })?;
-    Ok(private(HttpResponse::Ok()).content_type(OPENMETRICS).body(body))
+    let accepted = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let content_type = if accepted.contains("application/openmetrics-text") { OPENMETRICS } else { PLAIN };
+    Ok(private(HttpResponse::Ok()).content_type(content_type).body(body))
 }
 
 /// The only label of a room's figures: an id we serve, never one that somebody asked for.

@@ -12,6 +12,10 @@ use super::{
 };
 use crate::{id::RoomId, room::Document, token::SigningKey};
 
+/// A secret of fewer bytes may be found by trying: nothing slows down a caller that tries keys, because ours are far
+/// beyond that.
+const GUESSABLE_BYTES: usize = 16;
+
 /// What an instance is told at its start: settings that only a restart changes.
 pub struct Options {
     /// Where visitors reach us, without a trailing slash: also the issuer of our tokens.
@@ -75,6 +79,12 @@ impl Options {
         }
         match &self.admin_secret {
             Some(secret) if secret.expose_secret().trim().is_empty() => refuse(ENV_ADMIN, "the secret is empty"),
+            Some(secret) if secret.expose_secret().len() < GUESSABLE_BYTES => {
+                tracing::warn!(
+                    "DROPGATE_ADMIN_KEY is short enough to be guessed: `dropgate key new` makes a better one"
+                );
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

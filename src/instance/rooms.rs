@@ -77,8 +77,11 @@ impl Instance {
         // The catalog first: nobody configures the room again after that, and what a crash leaves behind in the room
         // is never seen, because its id starts above this epoch when it is used again.
         self.documents.delete(Kind::Room, room.id.to_string(), expect, last_epoch).await?;
+        // Out of the directory before out of the store: whoever follows the catalog here would take a room that is
+        // missing for one that was not told its settings yet.
+        let refreshed = self.refresh().await;
         room.lane.submit(Command::Delete).await?;
-        self.refresh().await
+        refreshed
     }
 
     /// Empties a room's line and ends its sessions: the epoch rises. Answers the room as it is after.

@@ -122,7 +122,10 @@ async fn the_dashboard_signs_in_with_a_key_and_its_cookie_operates() {
     let (_home, server) = Server::fresh();
     server.put_room("main", json!({})).await;
     let operator = server.visitor();
-    let form = operator.request(Method::POST, "/dashboard/session").form(&[("key", ADMIN_KEY)]);
+    let form = operator
+        .request(Method::POST, "/dashboard/session")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(format!("key={ADMIN_KEY}"));
     assert_eq!(operator.send(form).await.status(), StatusCode::SEE_OTHER);
     let (status, rooms) = operator.get_json("/v1/rooms").await;
     assert_eq!((status, &rooms["rooms"][0]["id"]), (200, &json!("main")));
