@@ -1,4 +1,5 @@
-//! Where a visitor stands: from memory while waiting, else by asking the store.
+//! Where a visitor stands. The store says it, because only the store knows of places given back; while it is out
+//! of reach, memory says who waits.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -91,10 +92,11 @@ pub async fn stand(room: &LiveRoom, place: Place) -> Result<Standing, Problem> {
     if visitor::is_reset(&view, place) {
         return Err(visitor::reset());
     }
-    if let Some(waiting) = visitor::waiting_in_memory(&view, place) {
+    let asked = room.lane.submit(Command::Look { place }).await;
+    if let (Err(_), Some(waiting)) = (&asked, visitor::waiting_in_memory(&view, place)) {
         return Ok(waiting);
     }
-    match room.lane.submit(Command::Look { place }).await?.outcome {
+    match asked?.outcome {
         Outcome::Standing(standing) => Ok(standing),
         Outcome::Refused(refusal) => Err(refusals::problem(refusal)),
         other => Err(refusals::unexpected(&other)),

@@ -12,7 +12,8 @@ use super::{
     Caller, ClientAddress, Context, Cors, OptionalJsonBody, RoomPath,
     cookies::{self, Transport},
     endpoint,
-    problem::{Problem, invalid_ticket},
+    place::stand,
+    problem::{Code, Problem, invalid_ticket},
     refusals,
     status::view_of,
     visitor::{self, Brought, Carrier},
@@ -117,24 +118,16 @@ pub async fn admit(
     issue(context, room, caller).await
 }
 
-/// The head, if a place can still lead into the shop or has its visitor inside. Someone in line is recognised from
-/// memory.
+/// The head, if a place can still lead into the shop or has its visitor inside.
 async fn still_stands(room: &LiveRoom, place: Place) -> Result<Option<Position>, Problem> {
-    let view = view_of(room)?;
-    if visitor::waiting_in_memory(&view, place).is_some() {
-        return Ok(Some(view.head));
-    }
-    let answer = room.lane.submit(Command::Look { place }).await?;
-    let head = answer.view.map_or(view.head, |view| view.head);
-    match answer.outcome {
-        Outcome::Standing(Standing::Waiting { .. } | Standing::Called { .. } | Standing::Inside { .. }) => {
-            Ok(Some(head))
-        }
-        Outcome::Standing(Standing::Lapsed | Standing::Over) => Ok(None),
-        Outcome::Refused(Refusal::Reset | Refusal::NotIssued) => Ok(None),
-        Outcome::Refused(refusal) => Err(refusals::problem(refusal)),
-        other => Err(refusals::unexpected(&other)),
-    }
+    let head = match stand(room, place).await {
+        Ok(Standing::Waiting { .. } | Standing::Called { .. } | Standing::Inside { .. }) => Some(view_of(room)?.head),
+        Ok(Standing::Lapsed | Standing::Over) => None,
+        // Of a line that was reset, or a number that was never issued.
+        Err(problem) if matches!(problem.code, Code::TicketLapsed | Code::InvalidTicket) => None,
+        Err(problem) => return Err(problem),
+    };
+    Ok(head)
 }
 
 async fn issue(context: &Context, room: &LiveRoom, caller: ClientAddress) -> Result<Admission, Problem> {

@@ -204,8 +204,9 @@ async fn leaving_gives_the_place_back_and_may_be_said_twice() {
     assert_eq!(bench.post_with(&ticket, "/v1/rooms/main/leave", json!({})).await.status, 204);
     let by_cookie = bench.submit(Some(&ticket), "/v1/rooms/main/leave").await;
     assert!(by_cookie.header("set-cookie").contains("Max-Age=0"), "the browser forgets the ticket");
-    bench.patch_room(json!({ "mode": "queue" })).await;
     assert_eq!(bench.get_with(&ticket, "/v1/rooms/main/place").await.body["state"], "over");
+    let again = bench.post_with(&ticket, "/v1/rooms/main/tickets", json!({})).await;
+    assert_eq!((again.status, &again.body["number"]), (201, &json!(2)), "a place given back is not got back");
 }
 
 #[actix_web::test]

@@ -52,16 +52,14 @@ async fn modes_and_times_show() {
 }
 
 #[actix_web::test]
-async fn status_page_and_waiting_places_cost_no_store_call() {
+async fn status_page_and_early_claims_cost_no_store_call() {
     let bench = Bench::with_room(json!({ "mode": "hold" })).await;
     let ticket = bench.join().await;
     let before = batches(&bench);
     for _ in 0..50 {
         assert_eq!(bench.get("/v1/rooms/main/status").await.status, 200);
         assert_eq!(bench.get("/w/main").await.status, 200);
-        assert_eq!(bench.get_with(&ticket, "/v1/rooms/main/place").await.status, 200);
         assert_eq!(bench.claim(&ticket).await.status, 202);
-        assert_eq!(bench.post_with(&ticket, "/v1/rooms/main/tickets", json!({})).await.status, 200);
         assert_eq!(bench.get("/v1/rooms/nobody/status").await.status, 404);
     }
     assert_eq!(batches(&bench), before);
