@@ -244,7 +244,8 @@ const render = () => {
   $('big').className = big.length > 6 ? 'long' : '';
   put('label', counted ? T.ahead : big && clock(Date.parse(status.opens_at) - lead(), {dateStyle: 'full', timeStyle: 'short'}));
   put('wait', wait && T.wait + ': ' + span(wait));
-  put('text', text);
+  // Without cookies a reload is not safe; the note says what is.
+  put('text', bare && moves ? '' : text);
   put('act', out ? T.again : place?.state == 'inside' && T.go);
   put('note', trouble ? T.trouble + (mine ? ' ' + T.kept : '')
     : moves && (status.held_back ? T[status.held_back == 'shop_full' ? 'full' : 'ghosts'] : status.rate_per_minute < rate && T.slower));

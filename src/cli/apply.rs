@@ -20,7 +20,7 @@ pub struct Arguments {
     /// The file whose `[[rooms]]` are applied.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// The installation's address (that of its admin listener where it has one), like https://line.shop.example.
+    /// The installation's address (that of its admin listener where it has one), like `https://line.shop.example`.
     #[arg(long)]
     url: PublicUrl,
     #[command(flatten)]

@@ -33,7 +33,7 @@ pub struct NewArguments {
 
 #[derive(Args)]
 pub struct ExportArguments {
-    /// The installation's address, like https://line.shop.example.
+    /// The installation's address, like `https://line.shop.example`.
     #[arg(long)]
     url: PublicUrl,
 }

@@ -159,11 +159,14 @@ impl Shop {
                 question = question.header(name.as_str(), value.as_bytes());
             }
         }
-        let connection = request.connection_info();
+        // A block, for what it borrows must not be held while the gate is waited for.
+        {
+            let connection = request.connection_info();
+            question =
+                question.header("x-forwarded-proto", connection.scheme()).header("x-forwarded-host", connection.host());
+        }
         let answer = question
             .header("x-forwarded-method", request.method().as_str())
-            .header("x-forwarded-proto", connection.scheme())
-            .header("x-forwarded-host", connection.host())
             .header("x-forwarded-uri", request.uri().path_and_query().map_or("/", |uri| uri.as_str()))
             .header("x-forwarded-for", request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default())
             .send()

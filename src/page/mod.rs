@@ -3,7 +3,7 @@
 //! Everything here is pure: a document (and, where it is about one visitor, a place) goes in, a [`Rendered`] page
 //! comes out. [`waiting`](waiting()) is the page of the crowd: the same bytes for everyone, so that a CDN can serve it.
 //! [`place`](place()) speaks to one browser without script, [`error`](error()) says what a problem+json says,
-//! [`dashboard`] is the operator's. [`text`] holds the ten languages, [`accent`] the colours, [`asset`] the styles
+//! [`dashboard`](dashboard()) is the operator's. [`text`] holds the ten languages, [`accent`] the colours, [`asset`] the styles
 //! and scripts with their hashes, [`logo`] a shop's picture.
 
 pub mod accent;

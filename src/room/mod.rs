@@ -1,7 +1,7 @@
 //! THE LINE, pure: no clock, no I/O, no randomness. Time and entropy come in as arguments.
 //!
 //! [`settings`] is the document an operator writes, [`command`] what can be asked of a room and what it
-//! answers, [`line`] the state machine itself, `calls`, `claimed`, `sessions` and [`pace`] its parts,
+//! answers, [`mod@line`] the state machine itself, `calls`, `claimed`, `sessions` and [`pace`] its parts,
 //! [`view`] what a room shows of itself, [`estimate`] how long a visitor will wait, [`bounds`] every limit of these.
 
 pub mod bounds;
