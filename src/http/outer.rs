@@ -118,6 +118,7 @@ fn write_problem(problem: &Problem, request: &HttpRequest) -> HttpResponse {
         kind: &problem.kind(),
         title: problem.code.title(),
         detail: &problem.detail,
+        line: problem.fields.get("location").and_then(|to| to.as_str()),
     };
     let page = page::error(&shown, Language::preferred(accepted));
     let mut response = HttpResponse::build(problem.code.status());

@@ -12,6 +12,9 @@ pub struct Problem<'a> {
     pub kind: &'a str,
     pub title: &'a str,
     pub detail: &'a str,
+    /// The waiting page, where a place in line is what is missing. It opens in a tab of its own: a form that was
+    /// refused stays where it is and can be sent again.
+    pub line: Option<&'a str>,
 }
 
 #[derive(Template)]
@@ -24,6 +27,8 @@ struct Page<'a> {
     problem_title: &'a str,
     detail: &'a str,
     kind: &'a str,
+    line: Option<&'a str>,
+    join: &'a str,
 }
 
 /// The page of an error: a plain sentence in the visitor's language, and the problem's own words under it.
@@ -43,6 +48,8 @@ pub fn error(problem: &Problem<'_>, language: Language) -> Rendered {
         problem_title: problem.title,
         detail: problem.detail,
         kind: problem.kind,
+        line: problem.line,
+        join: language.text("join"),
     };
     Rendered { html: rendered(&page), csp: policy(&style, None, "'none'") }
 }

@@ -79,7 +79,8 @@ fn every_page_carries_its_own_hash_and_nothing_inline() {
     let journey = place::journey(&document(Page::default()), |journey| {
         super::place(journey, &PlaceState::Inside { position: 9, deadline: crate::time::UnixMs(1_790_000_100_000) })
     });
-    let problem = error::Problem { status: 404, kind: "urn:dropgate:not_found", title: "Not found", detail: "" };
+    let problem =
+        error::Problem { status: 404, kind: "urn:dropgate:not_found", title: "Not found", detail: "", line: None };
     let pages = [
         waiting(&document(Page::default())),
         journey,

@@ -205,10 +205,22 @@ fn an_error_page_says_what_the_problem_says() {
         kind: "urn:dropgate:room_closed",
         title: "The room is closed",
         detail: "<b>nobody</b> joins",
+        line: None,
     };
     let page = error(&problem, Language::Polish);
     for text in ["Tego nie można zrobić.", "The room is closed", "urn:dropgate:room_closed", "403"] {
         assert!(page.html.contains(text), "{text}");
     }
     assert!(!page.html.contains("<b>"), "a detail is text");
+    assert!(!page.html.contains("<a "), "there is nowhere to go");
+}
+
+#[test]
+fn an_error_page_leads_to_the_line_in_a_tab_of_its_own() {
+    let line = Some("https://line.example/w/main?t=a&b=\"c");
+    let problem = Problem { status: 429, kind: "", title: "", detail: "", line };
+    let page = error(&problem, Language::English);
+    let link =
+        r#"<a href="https://line.example/w/main?t=a&#38;b=&#34;c" target="_blank" rel="noopener">Join the line</a>"#;
+    assert!(page.html.contains(link), "{}", page.html);
 }

@@ -158,6 +158,8 @@ async fn a_form_or_call_is_told_where_to_get_a_place_and_never_redirected() {
     let answer = gate.ask_by("POST", "/pay", &form, "").await;
     assert_eq!((answer.status, answer.reason.as_str()), (429, "no_session"));
     assert_eq!(answer.location, waiting("https://shop.example/checkout?step=2"), "back to the form, not to its target");
+    let link = format!("<a href=\"{}\" target=\"_blank\"", answer.location);
+    assert!(answer.body.contains(&link), "a person who sent a form gets a page: {}", answer.body);
     let call = gate.ask_by("GET", "/api", CALL, "").await;
     assert_eq!((call.status, call.location.as_str()), (429, "https://line.example/w/main"));
     let body = call.json();
