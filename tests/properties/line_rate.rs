@@ -8,7 +8,7 @@ use dropgate::room::{
 };
 use proptest::prelude::*;
 
-use crate::line_world::{World, ordinary_rules};
+use crate::line_world::{Witness, World, ordinary_rules};
 
 /// A standing line whose visitors come (or not) as they are called.
 struct Crowd {
@@ -22,6 +22,7 @@ struct Crowd {
 impl Crowd {
     fn new(rules: Rules, size: u32, show_up: u64) -> Self {
         let mut world = World::new(rules);
+        world.witness = Witness::Quick;
         world.join(size);
         Self { world, decided: 0, show_up }
     }
@@ -47,7 +48,7 @@ impl Crowd {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     /// However time is cut into ticks, none longer than a second: exactly the permits of the time are called.
     #[test]
