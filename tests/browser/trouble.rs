@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    scene::{Eyes, ROOM, Scene, crawling, picture, says},
+    scene::{Eyes, ROOM, Scene, picture, says},
     support::browser::Manner,
 };
 
@@ -87,8 +87,8 @@ async fn a_reset_line_tells_its_people() {
     browser.wakes().await;
     browser.sees("#text", &says("reset_t")).await;
     browser.picture(&picture("reset")).await;
-    scene.server.patch_room(ROOM, crawling()).await;
     assert_eq!(scene.status().await["tail"], 0, "nobody rejoins by itself");
     browser.presses("#act").await;
-    browser.is_in_the_shop(&scene.shop).await;
+    browser.shows("next").await;
+    assert_eq!(browser.number().await, "1");
 }
