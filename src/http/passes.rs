@@ -20,7 +20,7 @@ use crate::{
     instance::LiveRoom,
     room::{Command, Outcome, Session, Standing, View, estimate, settings::Timestamp},
     time::UnixMs,
-    token::{EntryPass, Pass, ReturnPolicy, Ticket, random_tag},
+    token::{EntryPass, Pass, Ticket, random_tag},
 };
 
 /// Bounds of the pause before a visitor claims again, in seconds: the page polls by the same.
@@ -134,7 +134,7 @@ pub fn way_in(context: &Context, room: &LiveRoom, session: &Session, now: UnixMs
     let entry =
         EntryPass { room: room.id.clone(), session: session.name, issued: now, session_deadline: session.deadline };
     let token = context.instance.keys().sign_entry_pass(&entry, now);
-    ReturnPolicy::new(&room.document, context.public_url.as_str()).resolve(return_url).with_entry_pass(&token)
+    room.return_policy.resolve(return_url).with_entry_pass(&token)
 }
 
 /// Seconds after which a waiting visitor may claim again: a tenth of the likely wait.
