@@ -20,7 +20,7 @@ const clock = (time, how) => new Intl.DateTimeFormat(locale, how).format(time);
 // offset: server time less ours. stopped: 1 we went and are still here, 2 the shop sent us back.
 // bare: cookies are blocked, we carry the ticket. fresh: joined, not yet sure that the cookie was kept.
 let place, status, head = 0, epoch, offset = -1 / 0, seen, fails = 0, pause, timer, busy, again;
-let url, got, stopped, gone, rang, waited, ticket, bare, fresh, rate, from, fromKey, said, step, audio, tabs;
+let url, got, stopped, gone, rang, waited, asked = 0, ticket, bare, fresh, rate, from, fromKey, said, step, audio, tabs;
 const lead = () => offset > -1 / 0 ? offset : 0, now = () => Date.now() + lead();
 const isOver = () => /lapsed|over|reset/.test(place?.state);
 
@@ -106,6 +106,7 @@ const called = () => {
 };
 const poll = async () => {
   const answer = await ask('status');
+  asked = Date.now();
   if (answer.code == 404) answer.state = 'closed';
   else if (answer.code != 200) throw 0;
   // Another edge may hold an older copy than the one we saw.
@@ -155,7 +156,13 @@ const go = byHand => {
   render();
 };
 
+// At once, but not within the second for which caches keep the status: they would only repeat it.
+const soon = () => {
+  clearTimeout(timer);
+  timer = setTimeout(tick, asked + 1.1 * second - Date.now());
+};
 const tick = async () => {
+  // What is under way may have begun before whatever calls for news now.
   if (busy) return again = true;
   busy = true;
   clearTimeout(timer);
@@ -182,10 +189,10 @@ const tick = async () => {
   }
   busy = false;
   render();
-  if (again) tick(again = false);
+  if (again) soon(again = false);
   else if (fails || !isOver()) timer = setTimeout(tick, next() * second);
 };
-const wake = () => busy || doc.hidden || tick();
+const wake = () => doc.hidden || (busy ? again = true : soon());
 
 // The formula of room::estimate, in seconds. None while nothing can be said.
 const estimate = () => {

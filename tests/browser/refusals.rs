@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    scene::{Eyes, Scene, picture, says},
+    scene::{Eyes, ROOM, Scene, picture, says},
     support::browser::{Manner, Permission},
 };
 
@@ -18,6 +18,8 @@ fn without_cookies() -> Manner {
 #[tokio::test]
 async fn without_script_the_whole_way_works() {
     let scene = Scene::in_line(4).await;
+    // The page refreshes itself at most every quarter of the claim window.
+    scene.server.patch_room(ROOM, json!({ "claim_window_seconds": 20 })).await;
     let browser = scene.visitor(&without_script()).await;
     browser.picture(&picture("plain-join")).await;
     assert!(!browser.notices("#main").await, "what only the script fills must stay hidden");
