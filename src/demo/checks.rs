@@ -56,7 +56,7 @@ const UNITS: i128 = 60_000;
 
 /// No position twice, and none left out: what neither the crowd got nor the shop saw, others did, and no more than they.
 /// `crowd` are the answers to its joins, `shop` the places of whoever it let in, `tail` the highest position issued
-/// and `others` the most joins that were not the crowd's.
+/// and `others` the joins that were answered and that the crowd did not hear: by hand, or too late.
 pub fn positions(crowd: &[u64], shop: &BTreeSet<u64>, tail: u64, others: u64) -> Verdict {
     let mut known = BTreeSet::new();
     if let Some(twice) = crowd.iter().find(|position| !known.insert(**position)) {
@@ -68,8 +68,12 @@ pub fn positions(crowd: &[u64], shop: &BTreeSet<u64>, tail: u64, others: u64) ->
     }
     match tail - known.len() as u64 {
         0 => Verdict::Holds(format!("1 to {tail}, each once")),
-        gaps if gaps <= others => Verdict::Holds(format!("1 to {tail}, each once, {gaps} of them by hand")),
-        gaps => Verdict::Broken(format!("of 1 to {tail}, {gaps} went to nobody, and only {others} joined by hand")),
+        gaps if gaps <= others => {
+            Verdict::Holds(format!("1 to {tail}, each once, {gaps} of them by hand or never answered"))
+        }
+        gaps => Verdict::Broken(format!(
+            "of 1 to {tail}, {gaps} went to nobody, and no more than {others} joins went unheard"
+        )),
     }
 }
 

@@ -105,7 +105,7 @@ pub async fn run(arguments: &Arguments) -> Result<Outcome, StageError> {
         sold: stage.shop.sold(),
         stock: stage.shop.total,
         let_in: stage.shop.let_in(),
-        by_hand: stage.joins_by_hand(&world.tally),
+        unheard_joins: stage.unheard_joins(&world.tally),
         changed: stage.changed(),
     });
     stage.strike().await;

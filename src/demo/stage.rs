@@ -160,9 +160,9 @@ impl Stage {
         }
     }
 
-    /// The most places that people took by hand: answers to joins, those of the page without script too, that went
-    /// to nobody of the crowd.
-    pub fn joins_by_hand(&self, tally: &Tally) -> u64 {
+    /// Answers to joins, those of the page without script too, that nobody of the crowd heard: a person's, or one that
+    /// came too late. No more positions than these may have gone to nobody we know.
+    pub fn unheard_joins(&self, tally: &Tally) -> u64 {
         let answered = |route: &str, status: &'static str| {
             let labels = ResponseLabels { route: route.to_owned(), status };
             self.instance.metrics.http.responses.get(&labels).map_or(0, |counter| counter.get())

@@ -9,8 +9,8 @@ use super::{
     tally::Seen,
 };
 
-/// Of a thousand visitors, how many may meet trouble (a cut connection, a slow answer) before a run proves nothing.
-const TROUBLED_MAX_PER_MILLE: u64 = 10;
+/// Of a thousand visitors, how many may give up because nothing worked before a run proves nothing.
+const GAVE_UP_MAX_PER_MILLE: u64 = 10;
 
 /// Everything there is to judge a run by.
 pub struct Evidence {
@@ -21,8 +21,8 @@ pub struct Evidence {
     pub stock: u64,
     /// The places the shop let in.
     pub let_in: BTreeSet<u64>,
-    /// The most joins that were not the crowd's.
-    pub by_hand: u64,
+    /// Answers to joins that nobody of the crowd heard.
+    pub unheard_joins: u64,
     /// What was changed by hand while it ran, so that the bounds it began with say nothing any more.
     pub changed: Option<&'static str>,
 }
@@ -67,7 +67,7 @@ fn judge(evidence: &Evidence) -> Vec<(&'static str, Verdict)> {
 
 fn positions(evidence: &Evidence) -> Verdict {
     let tail = evidence.seen.samples.last().map_or(0, |sample| sample.tail);
-    checks::positions(&evidence.seen.joined, &evidence.let_in, tail, evidence.by_hand)
+    checks::positions(&evidence.seen.joined, &evidence.let_in, tail, evidence.unheard_joins)
 }
 
 /// Whoever was let in is counted in the room.
@@ -93,10 +93,14 @@ fn way_in(evidence: &Evidence) -> Verdict {
 }
 
 fn service(evidence: &Evidence) -> Verdict {
-    let troubled: u64 = evidence.seen.troubles.values().sum();
-    let arrived = evidence.seen.counts.arrived;
-    let said = format!("{troubled} of {arrived} visitors met trouble");
-    if troubled * 1_000 <= arrived * TROUBLED_MAX_PER_MILLE { Verdict::Holds(said) } else { Verdict::Broken(said) }
+    let counts = evidence.seen.counts;
+    let failures: u64 = evidence.seen.troubles.values().sum();
+    let said = format!("{failures} calls failed and were tried again, {} visitors gave up", counts.gave_up);
+    if counts.gave_up * 1_000 <= counts.arrived * GAVE_UP_MAX_PER_MILLE {
+        Verdict::Holds(said)
+    } else {
+        Verdict::Broken(said)
+    }
 }
 
 impl fmt::Display for Summary {

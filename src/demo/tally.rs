@@ -60,6 +60,8 @@ pub struct Counts {
     pub vanished: u64,
     pub bought: u64,
     pub found_sold_out: u64,
+    /// Went because nothing worked.
+    pub gave_up: u64,
     /// Left the shop without buying.
     pub wandered_off: u64,
     /// In the shop now.
@@ -137,11 +139,12 @@ impl Tally {
         }
     }
 
-    pub fn trouble(&self, trouble: Trouble) {
+    /// One failure; whoever met it may try again.
+    pub fn trouble(&self, trouble: &Trouble) {
         let mut seen = self.seen();
-        let is_known = seen.troubles.contains_key(&trouble.0);
-        let kind = if is_known || seen.troubles.len() < KINDS_OF_TROUBLE_MAX { trouble.0 } else { "other".to_owned() };
-        *seen.troubles.entry(kind).or_default() += 1;
+        let is_kept = seen.troubles.contains_key(&trouble.0) || seen.troubles.len() < KINDS_OF_TROUBLE_MAX;
+        let kind = if is_kept { &trouble.0 } else { "other" };
+        *seen.troubles.entry(kind.to_owned()).or_default() += 1;
     }
 
     /// Something that must never be.

@@ -31,6 +31,9 @@ const WAITING_PAGE: &str = "/w/main";
 /// After a claim that came too early, as the answer's Retry-After would have it.
 const PAUSE_AFTER_TOO_EARLY: Duration = Duration::from_secs(1);
 
+/// Failures in a row after which a visitor gives up, as people do; the page itself never would.
+const SETBACKS_MAX: u32 = 5;
+
 /// What all visitors share.
 pub struct World {
     pub client: Client,
@@ -90,6 +93,13 @@ enum Turn {
     Missed,
 }
 
+/// What to do next while waiting.
+enum Step {
+    Rest(Duration),
+    Enter { redirect_to: Url, session: String },
+    GoHome,
+}
+
 /// A visitor at work.
 struct Visitor {
     world: Arc<World>,
@@ -102,29 +112,40 @@ pub async fn visit(world: Arc<World>, plan: Plan) {
     world.tally.count(|counts| counts.arrived += 1);
     let browser = Browser::new(world.client.clone());
     let mut visitor = Visitor { world, browser, plan };
-    if let Err(trouble) = visitor.day().await {
-        visitor.world.tally.trouble(trouble);
+    let day = visitor.day().await;
+    // What broke off because the demo ended broke off because the demo ended.
+    if day.is_err() && !*visitor.world.stop.borrow() {
+        visitor.world.tally.count(|counts| counts.gave_up += 1);
     }
 }
 
 impl Visitor {
     async fn day(&mut self) -> Result<(), Trouble> {
         let product = self.world.product.clone();
-        let asked_ms = self.world.tally.now_ms();
-        let door = self.browser.open(&product).await?;
+        let (door, asked_ms) = self.come_to(&product).await?;
         if door.status == StatusCode::OK && door.url.path() == product.path() {
             return self.admitted_at_the_door(&door, asked_ms).await;
         }
         if door.url.path() != WAITING_PAGE {
-            return Err(Trouble(format!("{} at {} instead of the line", door.status, door.url.path())));
+            return Err(self.note(Trouble(format!("{} at {} instead of the line", door.status, door.url.path()))));
         }
         let Some(joined) = self.join().await? else { return Ok(()) };
-        match self.plan.temper {
-            Temper::Ghost => {
-                self.world.tally.count(|counts| counts.vanished += 1);
-                Ok(())
+        if self.plan.temper == Temper::Ghost {
+            self.world.tally.count(|counts| counts.vanished += 1);
+            return Ok(());
+        }
+        self.wait(&joined).await
+    }
+
+    /// Opens the shop, again if it does not load; where that ended, and when the last try began.
+    async fn come_to(&mut self, product: &Url) -> Result<(Page, u64), Trouble> {
+        let mut setbacks = 0;
+        loop {
+            let asked_ms = self.world.tally.now_ms();
+            match self.browser.open(product).await {
+                Ok(page) => return Ok((page, asked_ms)),
+                Err(trouble) => self.set_back(&mut setbacks, trouble).await?,
             }
-            _ => self.wait(&joined).await,
         }
     }
 
@@ -138,8 +159,18 @@ impl Visitor {
         self.shop().await
     }
 
-    /// Joins the line; none where it is closed.
+    /// Joins the line, again if no answer came; none where it is closed.
     async fn join(&mut self) -> Result<Option<Joined>, Trouble> {
+        let mut setbacks = 0;
+        loop {
+            match self.join_once().await {
+                Ok(joined) => return Ok(joined),
+                Err(trouble) => self.set_back(&mut setbacks, trouble).await?,
+            }
+        }
+    }
+
+    async fn join_once(&mut self) -> Result<Option<Joined>, Trouble> {
         let url = self.call_url("tickets")?;
         let asked = Instant::now();
         let answer = self.browser.call(Method::POST, &url, Some(&json!({}))).await?;
@@ -160,46 +191,56 @@ impl Visitor {
     async fn wait(&mut self, joined: &Joined) -> Result<(), Trouble> {
         let since = Instant::now();
         let mut head = if joined.called { joined.number } else { 0 };
+        let mut setbacks = 0;
         loop {
-            if head >= joined.number {
-                match self.claim(joined.number).await? {
-                    Turn::Mine { redirect_to, session } => return self.enter(&redirect_to, &session).await,
-                    Turn::Missed => {
-                        self.world.tally.count(|counts| counts.lapsed += 1);
+            match self.step(joined.number, &mut head, since).await {
+                Ok(Step::Enter { redirect_to, session }) => return self.enter(&redirect_to, &session).await,
+                Ok(Step::GoHome) => return Ok(()),
+                Ok(Step::Rest(time)) => {
+                    setbacks = 0;
+                    if self.rest(time).await {
                         return Ok(());
                     }
-                    Turn::NotYet if self.rest(PAUSE_AFTER_TOO_EARLY).await => return Ok(()),
-                    Turn::NotYet => {}
                 }
-            }
-            let status = self.look(head).await?;
-            head = status.head;
-            if head >= joined.number {
-                continue;
-            }
-            if let Temper::Impatient { patience, farewell } = self.plan.temper
-                && since.elapsed() >= patience
-            {
-                return self.give_up(farewell).await;
-            }
-            if self.rest(status.next_poll(joined.number)).await {
-                return Ok(());
+                Err(trouble) => self.set_back(&mut setbacks, trouble).await?,
             }
         }
     }
 
-    /// Asks for the shared status. The head never falls: nobody resets the line of a demo but a person, and a person
-    /// is told.
+    /// Looks once, and claims if it is time.
+    async fn step(&mut self, number: u64, head: &mut u64, since: Instant) -> Result<Step, Trouble> {
+        let mut rest = PAUSE_AFTER_TOO_EARLY;
+        if *head < number {
+            let status = self.look(*head).await?;
+            (*head, rest) = (status.head, status.next_poll(number));
+        }
+        if *head >= number {
+            match self.claim(number).await? {
+                Turn::Mine { redirect_to, session } => return Ok(Step::Enter { redirect_to, session }),
+                Turn::NotYet => *head = number - 1,
+                Turn::Missed => {
+                    self.world.tally.count(|counts| counts.lapsed += 1);
+                    return Ok(Step::GoHome);
+                }
+            }
+        }
+        match self.plan.temper {
+            Temper::Impatient { patience, farewell } if since.elapsed() >= patience => {
+                self.give_up(farewell).await?;
+                Ok(Step::GoHome)
+            }
+            _ => Ok(Step::Rest(rest)),
+        }
+    }
+
+    /// Asks for the shared status. The head shown never falls, as on the page.
     async fn look(&mut self, head_before: u64) -> Result<Status, Trouble> {
         let url = self.call_url("status")?;
         let asked = Instant::now();
         let answer = self.browser.call(Method::GET, &url, None).await?;
         let status: Status = json(answer).await?;
         self.world.tally.timed(Call::Status, asked.elapsed());
-        if status.head < head_before {
-            return Err(Trouble("the line was reset".to_owned()));
-        }
-        Ok(status)
+        Ok(Status { head: status.head.max(head_before), ..status })
     }
 
     /// Asks for the pass: from both tabs at once where there are two, which must get the same session.
@@ -224,9 +265,9 @@ impl Visitor {
     }
 
     async fn enter(&mut self, redirect_to: &Url, session: &str) -> Result<(), Trouble> {
-        let page = self.browser.open(redirect_to).await?;
+        let (page, _) = self.come_to(redirect_to).await?;
         if page.status != StatusCode::OK || page.url.path() != self.world.product.path() {
-            return Err(Trouble(format!("{} at {} with a pass", page.status, page.url.path())));
+            return Err(self.note(Trouble(format!("{} at {} with a pass", page.status, page.url.path()))));
         }
         if page.url.query().is_some_and(|query| query.contains("dropgate=")) {
             self.world.tally.broken("the entry pass stayed in the shop's address".to_owned());
@@ -255,11 +296,11 @@ impl Visitor {
             return Ok(());
         }
         let order = self.world.product.join("/order").map_err(|error| Trouble(error.to_string()))?;
-        let page = self.browser.submit(&order).await?;
+        let page = self.browser.submit(&order).await.map_err(|trouble| self.note(trouble))?;
         match page.status {
             StatusCode::OK => self.world.tally.count(|counts| counts.bought += 1),
             StatusCode::GONE => self.world.tally.count(|counts| counts.found_sold_out += 1),
-            status => return Err(Trouble(format!("{status} to an order"))),
+            status => return Err(self.note(Trouble(format!("{status} to an order")))),
         }
         Ok(())
     }
@@ -276,6 +317,22 @@ impl Visitor {
         }
         self.world.tally.count(|counts| counts.left += 1);
         Ok(())
+    }
+
+    /// Notes a failure and waits before the next try, by the page's rule: 2, 4, 8 … seconds, a third more or less.
+    ///
+    /// # Errors
+    /// The failure, if it is one too many or the demo has ended.
+    async fn set_back(&self, setbacks: &mut u32, trouble: Trouble) -> Result<(), Trouble> {
+        let trouble = self.note(trouble);
+        *setbacks += 1;
+        let pause = f64::from(1 << (*setbacks).min(SETBACKS_MAX)) * (0.7 + 0.6 * rand::random::<f64>());
+        if *setbacks >= SETBACKS_MAX || self.rest(Duration::from_secs_f64(pause)).await { Err(trouble) } else { Ok(()) }
+    }
+
+    fn note(&self, trouble: Trouble) -> Trouble {
+        self.world.tally.trouble(&trouble);
+        trouble
     }
 
     /// Sleeps; whether the demo ended meanwhile.
