@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::{
     id::RoomId,
-    room::{Command, Document, Epoch, Rules, View},
+    room::{Command, Document, Epoch, Rules},
     store::{Backend, batcher::Lane},
     time::UnixMs,
     token::ReturnPolicy,
@@ -64,18 +64,10 @@ impl LiveRoom {
         self.lane.view().is_none_or(|view| view.version < self.version || view.epoch < self.first_epoch)
     }
 
-    /// Whether a tick at `now` would do something: move the line, end a session, or cross the opening or the closing.
+    /// Whether a tick at `now` would do something.
     pub(super) fn wants_tick(&self, now: UnixMs) -> bool {
-        let crossed = |view: &View, time: Option<UnixMs>| time.is_some_and(|at| view.now < at && at <= now);
-        self.lane.view().is_some_and(|view| {
-            moves(&view) || crossed(&view, self.rules.opens_at) || crossed(&view, self.rules.closes_at)
-        })
+        self.lane.view().is_some_and(|view| view.wants_tick(now))
     }
-}
-
-/// Whether time alone changes this room: somebody waits, may claim, or is inside.
-fn moves(view: &View) -> bool {
-    view.waiting() > 0 || view.outstanding() > 0 || view.inside > 0
 }
 
 /// The last value made from a source that is always replaced as a whole: made again only when another source is

@@ -55,12 +55,12 @@ impl View {
         self.tail - self.head
     }
 
-    /// Whether time alone may change what this room shows, so that an instance must tick it: somebody waits, may
-    /// claim or is inside, an opening or closing lies ahead, or figures of the recent past are still wearing off.
-    pub fn wants_tick(&self) -> bool {
-        let closes = self.closes_at.is_some() && self.phase != Phase::Closed;
+    /// Whether a tick at `now` may change what this room shows, so that an instance must send one: somebody waits,
+    /// may claim or is inside, the opening or the closing has come, or figures of the recent past are still wearing off.
+    pub fn wants_tick(&self, now: UnixMs) -> bool {
         let people = self.waiting() > 0 || self.outstanding() > 0 || self.inside > 0;
-        people || closes || self.phase == Phase::Scheduled || self.decaying
+        let has_come = |time: Option<UnixMs>| time.is_some_and(|at| self.now < at && at <= now);
+        people || self.decaying || has_come(self.opens_at) || has_come(self.closes_at)
     }
 }
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::room::Command;
+use crate::room::{Command, Outcome, Tag};
 
 fn document(changes: serde_json::Value) -> Document {
     let mut document = json!({"id": "main", "name": "Main", "shop_url": "https://shop.example/"});
@@ -145,6 +145,23 @@ async fn rooms_are_ticked_while_time_moves_them_and_left_alone_otherwise() {
     bench.pass_ms(1_000);
     instance.tick_rooms().await;
     assert!(lane.view().unwrap().head > head, "the line moved without a visitor's doing");
+}
+
+#[tokio::test]
+async fn the_entries_of_the_last_minute_wear_off_in_a_room_that_nobody_uses() {
+    let bench = Bench::new();
+    let instance = with_main(&bench).await;
+    instance.stop().await;
+    let lane = &instance.room("main").unwrap().lane;
+    let Outcome::Live(session) = lane.submit(Command::Admit { tag: Tag(7) }).await.unwrap().outcome else { panic!() };
+    lane.submit(Command::Finish { session: session.name }).await.unwrap();
+    let entering = || lane.view().unwrap().entering_per_minute;
+    bench.pass_ms(15_000);
+    instance.tick_rooms().await;
+    assert_eq!(entering(), 1);
+    bench.pass_ms(65_000);
+    instance.tick_rooms().await;
+    assert_eq!(entering(), 0, "nobody entered in the last minute");
 }
 
 #[tokio::test]

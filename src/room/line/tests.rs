@@ -304,18 +304,21 @@ fn an_idle_room_admits_without_a_line_and_a_busy_one_does_not() {
 #[test]
 fn only_rooms_that_time_can_change_want_a_tick() {
     let mut bench = Bench::new(Rules { session_ms: 1000, ..rules(60, 1) });
-    assert!(!bench.view().wants_tick(), "an empty room is left in peace");
+    let wants_tick = |bench: &Bench| bench.view().wants_tick(UnixMs(bench.now + 1000));
+    assert!(!wants_tick(&bench), "an empty room is left in peace");
     bench.send(Command::Join { count: 1 });
-    assert!(bench.view().wants_tick(), "a call may lapse");
+    assert!(wants_tick(&bench), "a call may lapse");
     bench.enter(1);
     bench.after(1000).send(Command::Tick);
-    assert!(bench.view().wants_tick(), "the entries a minute wear off");
+    assert!(wants_tick(&bench), "the entries a minute wear off");
     bench.after(310_000).send(Command::Tick);
-    assert!(!bench.view().wants_tick());
+    assert!(!wants_tick(&bench));
     let closes_at = Some(UnixMs(bench.now + 1000));
     bench.send(Command::Configure { version: 2, first_epoch: 1, rules: Rules { closes_at, ..rules(60, 1) } });
-    assert!(bench.view().wants_tick(), "a closing lies ahead");
-    assert!(!bench.after(1000).view().wants_tick());
+    assert!(!bench.view().wants_tick(UnixMs(bench.now + 999)), "a closing lies ahead, and changes nothing yet");
+    assert!(wants_tick(&bench), "the closing has come");
+    bench.after(1000).send(Command::Tick);
+    assert!(!wants_tick(&bench), "closed, and that is that");
 }
 
 #[test]
