@@ -61,6 +61,9 @@ pub struct Instance {
     directory: ArcSwap<Directory>,
     /// Held while the directory is brought up to the catalog, so that an older listing never replaces a newer one.
     following: AsyncMutex<()>,
+    /// Held while a room is made, deleted or reset here, one at a time: a room made again in the midst of its deletion
+    /// would be forgotten with the old one, and its positions issued a second time.
+    operating: AsyncMutex<()>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -138,7 +141,8 @@ impl Instance {
             options,
             documents,
             directory: ArcSwap::from_pointee(directory),
-            following: AsyncMutex::new(()),
+            following: AsyncMutex::default(),
+            operating: AsyncMutex::default(),
             stop: watch::channel(false).0,
             tasks: Mutex::default(),
         });

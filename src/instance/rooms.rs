@@ -30,6 +30,7 @@ impl Instance {
     /// # Errors
     /// Nothing changed, except where the store was lost underway.
     pub async fn put_room(&self, document: &Document, expect: Expect) -> Result<PutRoom, OperateError> {
+        let _operating = self.operating.lock().await;
         let created = self.documents.put_room(document, expect).await?;
         self.refresh().await?;
         let room = self.room(document.id.as_str()).ok_or(OperateError::Unknown)?;
@@ -71,6 +72,7 @@ impl Instance {
     }
 
     async fn delete(&self, room: &LiveRoom, expect: Expect) -> Result<(), OperateError> {
+        let _operating = self.operating.lock().await;
         // The epoch is asked of the room itself, because another instance may have reset it just now.
         let answer = room.lane.submit(Command::Tick).await?;
         let last_epoch = answer.view.map_or(room.first_epoch, |view| view.epoch);
@@ -89,6 +91,7 @@ impl Instance {
     /// # Errors
     /// There is no such room, or the store does not answer.
     pub async fn reset_room(&self, id: &str) -> Result<Arc<View>, OperateError> {
+        let _operating = self.operating.lock().await;
         let room = self.room(id).ok_or(OperateError::Unknown)?;
         let answer = room.lane.submit(Command::Reset).await?;
         match (answer.outcome, answer.view) {

@@ -1,3 +1,6 @@
+use std::pin::pin;
+
+use futures_util::FutureExt as _;
 use serde_json::json;
 
 use super::*;
@@ -118,6 +121,29 @@ async fn a_room_made_again_starts_above_every_old_ticket() {
     let view = again.room.lane.view().unwrap();
     assert_eq!((again.created, view.tail), (true, 0));
     assert!(view.epoch > epoch, "{} after {epoch}", view.epoch);
+}
+
+#[tokio::test]
+async fn operators_change_which_rooms_there_are_one_after_the_other() {
+    let bench = Bench::new();
+    let instance = with_main(&bench).await;
+    let room = instance.room("main").unwrap();
+    let another_at_it = instance.operating.lock().await;
+    let faster = document(json!({"rate_per_minute": 60}));
+    assert!(instance.put_room(&faster, Expect::Any).now_or_never().is_none());
+    assert!(instance.reset_room("main").now_or_never().is_none());
+    let mut deleting = pin!(instance.delete_room("main", Expect::Any));
+    assert!(deleting.as_mut().now_or_never().is_none());
+    // Whatever had been asked of the store would be done before it has answered this.
+    for _ in 0..10 {
+        instance.refresh().await.unwrap();
+    }
+    let view = room.lane.submit(Command::Tick).await.unwrap().view.unwrap();
+    assert_eq!((view.version, view.epoch), (room.version, room.first_epoch), "nothing was begun");
+    assert!(instance.room("main").is_some());
+    drop(another_at_it);
+    deleting.await.unwrap();
+    assert!(instance.room("main").is_none());
 }
 
 #[tokio::test]
