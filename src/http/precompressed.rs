@@ -147,27 +147,30 @@ fn etag(hash: &str, encoding: Encoding) -> HeaderValue {
 
 /// The best encoding the client takes: of those with the highest weight, the smallest body.
 fn negotiate(headers: &HeaderMap) -> Encoding {
-    let mut best = (Encoding::Identity, 0.0);
+    let [mut br, mut gzip, mut any] = [None; 3];
     for value in headers.get_all(header::ACCEPT_ENCODING).filter_map(|value| value.to_str().ok()) {
         for item in value.split(',') {
             let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
-            let encoding = match name.trim() {
-                "br" => Encoding::Brotli,
-                "gzip" | "x-gzip" | "*" => Encoding::Gzip,
+            let named = match name.trim().to_ascii_lowercase().as_str() {
+                "br" => &mut br,
+                "gzip" | "x-gzip" => &mut gzip,
+                "*" => &mut any,
                 _ => continue,
             };
-            let weight = weight(parameters);
-            let better = weight > best.1 || (weight == best.1 && encoding == Encoding::Brotli);
-            if weight > 0.0 && better {
-                best = (encoding, weight);
-            }
+            *named = Some(weight(parameters));
         }
     }
-    best.0
+    // What takes anything takes what everyone knows, unless it says otherwise by name.
+    let (br, gzip) = (br.unwrap_or(0.0), gzip.or(any).unwrap_or(0.0));
+    match (br > 0.0, gzip > 0.0) {
+        (true, _) if br >= gzip => Encoding::Brotli,
+        (_, true) => Encoding::Gzip,
+        _ => Encoding::Identity,
+    }
 }
 
 fn weight(parameters: &str) -> f32 {
-    let q = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
+    let q = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix(['q', 'Q'])?.strip_prefix('='));
     q.map_or(1.0, |q| q.trim().parse().unwrap_or(0.0))
 }
 
@@ -211,6 +214,9 @@ mod tests {
     #[case("br;q=0, gzip;q=0", None)]
     #[case("br;q=nonsense", None)]
     #[case("*", Some("gzip"))]
+    #[case("gzip;q=0, *", None)]
+    #[case("GZIP", Some("gzip"))]
+    #[case("br;Q=0.5, gzip;q=0.6", Some("gzip"))]
     #[case("identity", None)]
     fn the_encoding_is_the_clients_choice(#[case] accept: &str, #[case] expected: Option<&str>) {
         let response = sample(Effort::Quick).respond(&ask(&[("accept-encoding", accept)]), &[]);
