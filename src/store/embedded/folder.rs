@@ -1,8 +1,9 @@
 //! The folder of a file store: `lock`, which says whose it is, and `store.redb`, the database.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,6 +20,10 @@ use crate::telemetry::Metrics;
 
 /// The database's name in the folder.
 pub(super) const DATABASE: &str = "store.redb";
+
+/// The keys that sign tickets and passes are in it: for our own user alone, whatever the process's mask would allow.
+const FOLDER_MODE: u32 = 0o700;
+const DATABASE_MODE: u32 = 0o600;
 
 /// What the database may keep of its pages in memory. A journal is written once and read at a restart only,
 /// so a cache for its upper pages will do.
@@ -47,7 +52,7 @@ impl Folder {
             return Err(OpenError::NotAStore { path: path.to_owned(), detail: "not a folder".to_owned() });
         }
         let unusable = |source| OpenError::Folder { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(unusable)?;
+        DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(unusable)?;
         let mut options = OpenOptions::new();
         let lock = options.write(true).create(true).truncate(false).open(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
@@ -80,6 +85,7 @@ impl Folder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
+        OpenOptions::new().write(true).create_new(true).mode(DATABASE_MODE).open(&beside)?;
         let database = builder().create(&beside)?;
         journal::initialise(&database)?;
         database.close()?;

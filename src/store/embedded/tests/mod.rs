@@ -229,3 +229,13 @@ async fn a_damaged_file_never_opens_as_something_else() {
         assert!(refused >= 40, "only {refused} refused");
     }
 }
+
+#[tokio::test]
+async fn nobody_else_on_the_machine_reads_the_keys_in_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("data");
+    open(&folder).unwrap().close().await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&folder), mode(&folder.join(folder::DATABASE))), (0o700, 0o600));
+}
