@@ -28,6 +28,12 @@ const ADMIN_KEY: &str = "DROPGATE_ADMIN_KEY";
 /// The shortest admin key: 16 characters is where guessing over a network stops being a plan.
 const ADMIN_KEY_MIN_CHARS: usize = 16;
 
+/// The most threads that answer requests: more than any machine has processors, and fewer than it refuses to start.
+const WORKERS_MAX: usize = 1_024;
+
+/// The longest wait for requests in flight, a day: whoever wants to wait longer does not want to stop.
+const SHUTDOWN_TIMEOUT_MAX_SECONDS: u64 = 86_400;
+
 /// Where the layers come from. The environment is an argument, so that tests need not change the process's own.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -246,14 +252,18 @@ fn is_service_link(name: &str) -> bool {
 
 fn read_variable_file(variable: &str, path: &str) -> Result<String, ConfigError> {
     use secrecy::ExposeSecret;
-    match read_secret_file(Path::new(path)) {
-        Ok(secret) => Ok(secret.expose_secret().to_owned()),
-        Err(error) => Err(ConfigError {
-            origin: Origin::Environment { variable: variable.to_owned() },
-            key: String::new(),
-            detail: format!("{path}: {error}"),
-        }),
+    let refuse = |detail: String| ConfigError {
+        origin: Origin::Environment { variable: variable.to_owned() },
+        key: String::new(),
+        detail: format!("{path}: {detail}"),
+    };
+    let secret = read_secret_file(Path::new(path)).map_err(|error| refuse(error.to_string()))?;
+    // No setting has two lines. This is a file that the setting itself should name, like a private key in PEM, and
+    // must not be taken for its name, which errors repeat.
+    if secret.expose_secret().contains('\n') {
+        return Err(refuse("must hold the setting on one line, and holds several".to_owned()));
     }
+    Ok(secret.expose_secret().to_owned())
 }
 
 fn flag_settings(flags: &Flags) -> Vec<(&'static str, String)> {
@@ -352,8 +362,11 @@ fn check_server(config: &Config) -> Result<(), (String, String)> {
     if server.admin_listen.is_some_and(is_same) {
         return no("server.admin_listen", "must not be the address of server.listen");
     }
-    if server.workers == Some(0) {
-        return no("server.workers", "must be at least 1");
+    if server.workers.is_some_and(|workers| !(1..=WORKERS_MAX).contains(&workers)) {
+        return no("server.workers", &format!("must be from 1 to {WORKERS_MAX}"));
+    }
+    if server.shutdown_timeout_seconds > SHUTDOWN_TIMEOUT_MAX_SECONDS {
+        return no("server.shutdown_timeout_seconds", &format!("must be at most {SHUTDOWN_TIMEOUT_MAX_SECONDS}"));
     }
     let limits = &config.limits;
     if limits.max_connections == 0 || limits.max_in_flight == 0 {

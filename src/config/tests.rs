@@ -121,6 +121,16 @@ fn a_secret_comes_from_a_file_and_is_never_shown() {
 }
 
 #[test]
+fn a_private_key_is_not_taken_for_the_name_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tls.key");
+    fs::write(&path, "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMG\n-----END PRIVATE KEY-----\n").unwrap();
+    let error = from_environment(&[("DROPGATE_SERVER_TLS_KEY_FILE", path.to_str().unwrap())]).unwrap_err();
+    assert!(error.starts_with("DROPGATE_SERVER_TLS_KEY_FILE: ") && error.contains("on one line"), "{error}");
+    assert!(!error.contains("MIGHAgEAMBMG"), "{error}");
+}
+
+#[test]
 fn variables_of_an_orchestrator_are_not_ours() {
     let config = from_environment(&[
         ("DROPGATE_SERVICE_HOST", "10.0.0.1"),
@@ -189,6 +199,13 @@ fn a_mistake_in_the_second_room_is_named_with_its_line() {
 
 #[rstest]
 #[case("DROPGATE_SERVER_LISTN", "1", "DROPGATE_SERVER_LISTN: server.listn: unknown field `listn`, expected one of")]
+#[case(
+    "DROPGATE_SERVER_SHUTDOWN_TIMEOUT_SECONDS",
+    "9223372036854775807",
+    "server.shutdown_timeout_seconds: must be at most 86400"
+)]
+#[case("DROPGATE_SERVER_WORKERS", "0", "server.workers: must be from 1 to 1024")]
+#[case("DROPGATE_SERVER_WORKERS", "100000", "server.workers: must be from 1 to 1024")]
 #[case("DROPGATE_SERVER_WORKERS", "many", "DROPGATE_SERVER_WORKERS: server.workers: invalid type: string \"many\"")]
 #[case(
     "DROPGATE_STORE_URL",
