@@ -9,6 +9,7 @@ use std::{
 
 use config::FileFormat;
 use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
 
 use super::{
     Config, PublicUrl, StoreUrl,
@@ -119,7 +120,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     config.admin_key = admin_key(&sources.environment)?;
     config.first_room = sources.flags.shop.as_deref().map(first_room).transpose()?.map(Box::new);
     read_signing_secrets(&mut config, file.as_ref())?;
-    let checked = check_server(&config).and_then(|()| check_lists(&config));
+    let checked = check_server(&config).and_then(|()| check_each(&config));
     checked.map_err(|(key, detail)| located(file.as_ref(), key, detail))?;
     Ok(config)
 }
@@ -131,7 +132,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
 pub fn load_file(path: &Path) -> Result<Config, ConfigError> {
     let file = read_file(path)?;
     let config = parse_file(&file)?;
-    check_lists(&config).map_err(|(key, detail)| located(Some(&file), key, detail))?;
+    check_each(&config).map_err(|(key, detail)| located(Some(&file), key, detail))?;
     Ok(config)
 }
 
@@ -319,8 +320,11 @@ fn first_room(shop: &str) -> Result<room::Document, ConfigError> {
     Ok(document)
 }
 
-/// The first key or room that can't be taken, and why.
-fn check_lists(config: &Config) -> Result<(), (String, String)> {
+/// The first value that can't be taken whatever the others are, and why.
+fn check_each(config: &Config) -> Result<(), (String, String)> {
+    if let Err(error) = EnvFilter::try_new(&config.log.filter) {
+        return Err(("log.filter".to_owned(), error.to_string()));
+    }
     check_signing_keys(config)?;
     let mut names = BTreeSet::from(["env-admin"]);
     for (i, key) in config.keys.iter().enumerate() {

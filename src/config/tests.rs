@@ -161,6 +161,7 @@ const ROOM: &str = "[[rooms]]\nid = 'a'\nname = 'A'\nshop_url = 'https://a.examp
 #[case::section("[servr]\n", "dropgate.toml:1: servr: unknown field `servr`")]
 #[case::sales("[[sales]]\nid = 'drop'\n", "dropgate.toml:1: sales: sales are not in this version")]
 #[case::type_("[log]\nfilter = 7\n", "dropgate.toml:2: log.filter: invalid type: integer `7`, expected a string")]
+#[case::filter("[log]\n\nfilter = 'dropgate=loud'\n", "dropgate.toml:3: log.filter: ")]
 #[case::address("[server]\nlisten = 'here'\n", "dropgate.toml:2: server.listen: invalid socket address syntax")]
 #[case::store(
     "[store]\nurl = 'redis://:pw@h'\n",

@@ -79,13 +79,12 @@ impl Progress {
 impl Moment {
     fn line(&self) -> String {
         format!(
-            "waiting {} · entered {} ({} a minute) · inside {} · lapsed {} · left {} · sold {} of {}",
+            "waiting {} · entered {} ({} a minute) · inside {} · passed on {} · sold {} of {}",
             self.room.waiting,
             self.counts.entered,
             self.entering_per_minute,
             self.inside,
-            self.counts.lapsed,
-            self.counts.left,
+            self.room.lapsed,
             self.sold,
             self.stock
         )

@@ -118,7 +118,7 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "            {} lapsed · {} left · {} went without a word",
+            "            {} came too late · {} left · {} went without a word",
             counts.lapsed, counts.left, counts.vanished
         )?;
         writeln!(
@@ -126,6 +126,8 @@ impl fmt::Display for Summary {
             "  shop      {sold} of {stock} sold · {} found it sold out · {} only looked",
             counts.found_sold_out, counts.wandered_off
         )?;
+        let passed_on = seen.samples.last().map_or(0, |sample| sample.lapsed);
+        writeln!(f, "  places    {passed_on} passed on to the next: nobody came, or they were given back")?;
         if let Some(per_minute) = entries_per_minute(seen, *bounds) {
             writeln!(
                 f,
