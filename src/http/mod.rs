@@ -39,7 +39,7 @@ pub mod tickets;
 pub mod visitor;
 pub mod waiting_page;
 
-use std::sync::{Arc, atomic::AtomicUsize};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -80,8 +80,6 @@ pub struct Context {
     pub(crate) sign_in_limit: SignInLimit,
     /// What the gate found out of late.
     pub(crate) verdicts: gate::Verdicts,
-    /// Requests at work, for shedding.
-    pub(crate) in_flight: AtomicUsize,
 }
 
 impl Context {
@@ -102,7 +100,6 @@ impl Context {
             jwks: Memo::default(),
             sign_in_limit: SignInLimit::new(),
             verdicts: gate::Verdicts::new(),
-            in_flight: AtomicUsize::new(0),
         }
     }
 }
@@ -136,17 +133,17 @@ pub fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surfa
     );
 }
 
-/// The calls of visitors, gates and shops.
+/// The calls of visitors, gates and shops. Addresses are tried in this order, so those asked most come first.
 fn visitors(config: &mut ServiceConfig) {
-    tickets::configure(config);
     status::configure(config);
-    place::configure(config);
-    passes::configure(config);
+    gate::configure(config);
     waiting_page::configure(config);
+    passes::configure(config);
+    place::configure(config);
+    tickets::configure(config);
     journey::configure(config);
     sessions::configure(config);
     jwks::configure(config);
-    gate::configure(config);
 }
 
 /// The calls of operators: documents, keys, dashboard, metrics.

@@ -1,8 +1,6 @@
 //! What surrounds every request: shedding and header bounds before, the form of errors and the headers that
 //! every answer carries after.
 
-use std::sync::atomic::Ordering;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
@@ -58,9 +56,10 @@ impl<'a> InFlight<'a> {
     fn enter(context: &'a Context, request: &HttpRequest) -> Result<Self, Problem> {
         let at_work = connections::begin(request)?;
         let metrics = &context.instance.metrics.http;
-        metrics.in_flight.inc();
+        // The gauge is the count: every further one would be a cache line that all threads write.
+        let before = metrics.in_flight.inc();
         let in_flight = Self { context, _at_work: at_work };
-        if context.in_flight.fetch_add(1, Ordering::Relaxed) >= context.bounds.in_flight {
+        if usize::try_from(before).is_ok_and(|before| before >= context.bounds.in_flight) {
             metrics.shed.inc();
             return Err(Problem::new(Code::Overloaded, "this instance has as many requests at work as it can finish"));
         }
@@ -70,7 +69,6 @@ impl<'a> InFlight<'a> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.context.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.context.instance.metrics.http.in_flight.dec();
     }
 }

@@ -101,12 +101,13 @@ async fn headers_too_large_are_refused() {
 #[actix_web::test]
 async fn too_many_at_work_are_shed_at_once() {
     let bench = Bench::with_room(json!({})).await;
-    let limit = bench.context.bounds.in_flight;
-    bench.context.in_flight.fetch_add(limit, std::sync::atomic::Ordering::Relaxed);
+    let limit = i64::try_from(bench.context.bounds.in_flight).unwrap();
+    let in_flight = &bench.context.instance.metrics.http.in_flight;
+    in_flight.inc_by(limit);
     let shed = bench.get("/v1/rooms/main/status").await;
     assert_problem(&shed, 503, "overloaded");
     assert_eq!(shed.header("retry-after"), "1");
-    bench.context.in_flight.fetch_sub(limit, std::sync::atomic::Ordering::Relaxed);
+    in_flight.dec_by(limit);
     assert_eq!(bench.get("/v1/rooms/main/status").await.status, 200);
 }
 
