@@ -7,7 +7,6 @@ use actix_web::{
 };
 
 use super::{Context, extract};
-use crate::token::return_url;
 
 /// Headers of ours that a page of another origin may send.
 const ALLOWED_HEADERS: &str =
@@ -62,7 +61,7 @@ impl Cors {
                 let origin = request.headers().get(header::ORIGIN)?;
                 let context = request.app_data::<web::Data<Context>>()?;
                 let room = extract::room_of(request, context)?;
-                return_url::origin_allowed(&room.document, origin.to_str().ok()?).then(|| origin.clone())
+                room.return_policy.admits_origin(origin.to_str().ok()?).then(|| origin.clone())
             }
         }
     }

@@ -119,6 +119,11 @@ impl ReturnPolicy {
         if address.scheme == Scheme::Http && !plain_is_fine { Err(Refused::Plain) } else { Ok(()) }
     }
 
+    /// Whether a page of `origin` belongs to the room, so that its script may call us.
+    pub fn admits_origin(&self, origin: &str) -> bool {
+        Address::read(origin).is_some_and(|(address, rest)| rest.is_empty() && self.admits(&address).is_ok())
+    }
+
     /// The shop's front door.
     pub fn shop(&self) -> &ReturnUrl {
         &self.shop
@@ -174,10 +179,4 @@ impl ReturnUrl {
     pub fn with_entry_pass(&self, token: &str) -> String {
         with_parameter(&self.0, token)
     }
-}
-
-/// Whether a page of `origin` belongs to the room, so that its script may call us.
-pub fn origin_allowed(document: &Document, origin: &str) -> bool {
-    let policy = ReturnPolicy::new(document, "");
-    Address::read(origin).is_some_and(|(address, rest)| rest.is_empty() && policy.admits(&address).is_ok())
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What the visitor asked the shop for.
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
     /// How the visitor's browser reaches the shop.
     pub scheme: Scheme,
     /// The host, in lower case and without a port.
@@ -34,7 +34,7 @@ pub(super) struct Asked {
     /// Whether it is the waiting room itself that stands behind the gate: nobody would ever get there.
     pub is_waiting_room: bool,
     /// The visitor's own headers, with cookies.
-    pub headers: HeaderMap,
+    pub headers: &'a HeaderMap,
 }
 
 /// What sort of request it is: pages can be redirected, anything else would take the redirect for its answer.
@@ -80,9 +80,9 @@ impl Kind {
     }
 }
 
-impl Asked {
+impl<'a> Asked<'a> {
     /// Reads what the gateway tells. Its headers count, for it is a trusted one.
-    pub fn read(door: Door, request: &HttpRequest, room: &LiveRoom) -> Result<Self, Problem> {
+    pub fn read(door: Door, request: &'a HttpRequest, room: &LiveRoom) -> Result<Self, Problem> {
         let policy = &room.return_policy;
         let told = match door {
             Door::Redirect => redirect_tells(request)?,
@@ -112,7 +112,7 @@ impl Asked {
             back: back.and_then(|back| policy.check(&back)).map(|back| back.as_str().to_owned()),
             is_waiting_room: is_own && is_path_of(&path, room.id.as_str()),
             clean,
-            headers: request.headers().clone(),
+            headers: request.headers(),
         })
     }
 }

@@ -63,7 +63,7 @@ impl Reason {
 }
 
 /// Decides about one request.
-pub(super) async fn decide(context: &Context, room: &LiveRoom, asked: &Asked, caller: IpAddr) -> Decision {
+pub(super) async fn decide(context: &Context, room: &LiveRoom, asked: &Asked<'_>, caller: IpAddr) -> Decision {
     if asked.is_waiting_room {
         return Decision::Open;
     }
@@ -93,7 +93,7 @@ pub(super) async fn decide(context: &Context, room: &LiveRoom, asked: &Asked, ca
 }
 
 /// Exchanges an entry pass that stands in the address, if there is a good one.
-async fn exchange(context: &Context, room: &LiveRoom, asked: &Asked) -> Option<Decision> {
+async fn exchange(context: &Context, room: &LiveRoom, asked: &Asked<'_>) -> Option<Decision> {
     let token = asked.parameter.as_deref().filter(|_| asked.kind.may_exchange())?;
     let to = asked.clean.clone()?;
     let now = context.instance.clock.now();
@@ -119,7 +119,7 @@ async fn exchange(context: &Context, room: &LiveRoom, asked: &Asked) -> Option<D
 async fn admit(
     context: &Context,
     room: &LiveRoom,
-    asked: &Asked,
+    asked: &Asked<'_>,
     caller: IpAddr,
 ) -> Result<Option<Decision>, StoreError> {
     let (Kind::Page, Some(clean)) = (asked.kind, &asked.clean) else { return Ok(None) };
@@ -142,14 +142,14 @@ async fn admit(
 }
 
 /// To the address without the parameter, where a page is being opened; else let in as it is.
-fn on_to_clean(asked: &Asked, otherwise: Decision) -> Decision {
+fn on_to_clean(asked: &Asked<'_>, otherwise: Decision) -> Decision {
     match (&asked.clean, asked.kind) {
         (Some(clean), Kind::Page) => Decision::Go { to: clean.clone(), cookie: None, reason: Reason::Checked },
         _ => otherwise,
     }
 }
 
-fn keep_out(context: &Context, room: &LiveRoom, asked: &Asked, reason: Reason) -> Decision {
+fn keep_out(context: &Context, room: &LiveRoom, asked: &Asked<'_>, reason: Reason) -> Decision {
     let mut to = format!("{}/w/{}", context.public_url.as_str(), room.id);
     if let Some(back) = &asked.back {
         to.push_str("?t=");
@@ -169,7 +169,7 @@ fn is_free(room: &LiveRoom) -> bool {
 
 /// Whether the room's operator wants visitors let in for this error. A store that is merely busy is no reason: it
 /// is busy because there is a crowd.
-fn lets_in(room: &LiveRoom, error: &StoreError) -> bool {
+pub(super) fn lets_in(room: &LiveRoom, error: &StoreError) -> bool {
     room.document.on_store_failure == OnStoreFailure::Open && matches!(error, StoreError::Unavailable(_))
 }
 

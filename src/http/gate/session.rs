@@ -71,11 +71,11 @@ fn key(cookie: &SessionCookie) -> (RoomId, Epoch, Position, u64, UnixMs) {
 }
 
 /// The live session among the visitor's cookies, renewed where that is due.
-pub(super) async fn find(context: &Context, room: &LiveRoom, asked: &Asked) -> Found {
+pub(super) async fn find(context: &Context, room: &LiveRoom, asked: &Asked<'_>) -> Found {
     let name = cookie_name(room, asked);
     let keys = context.instance.keys();
     let mut found = Found::Nothing;
-    for value in cookies::values(&asked.headers, &name).take(COOKIES_MAX) {
+    for value in cookies::values(asked.headers, &name).take(COOKIES_MAX) {
         let Ok(cookie) = keys.verify_session_cookie(&room.id, value) else { continue };
         match lives(context, room, &cookie).await {
             Ok(true) => return Found::Live(cookie.session),
@@ -116,7 +116,12 @@ fn renewal_is_due(rules: &Rules, session: &Session, now: UnixMs) -> bool {
 }
 
 /// The cookie that gives a browser its session.
-pub(super) fn cookie(context: &Context, room: &LiveRoom, asked: &Asked, session: &SessionCookie) -> Cookie<'static> {
+pub(super) fn cookie(
+    context: &Context,
+    room: &LiveRoom,
+    asked: &Asked<'_>,
+    session: &SessionCookie,
+) -> Cookie<'static> {
     let value = context.instance.keys().sign_session_cookie(session, context.instance.clock.now());
     let mut cookie = cookies::cookie(cookie_name(room, asked), value, COOKIE_LIFE, transport(asked));
     if let Some(domain) = cookie_domain(room, asked) {
@@ -125,7 +130,7 @@ pub(super) fn cookie(context: &Context, room: &LiveRoom, asked: &Asked, session:
     cookie
 }
 
-fn cookie_name(room: &LiveRoom, asked: &Asked) -> String {
+fn cookie_name(room: &LiveRoom, asked: &Asked<'_>) -> String {
     match cookie_domain(room, asked) {
         Some(_) => cookies::plain_name(Purpose::Session, &room.id),
         None => cookies::name(Purpose::Session, &room.id, transport(asked)),
@@ -133,13 +138,13 @@ fn cookie_name(room: &LiveRoom, asked: &Asked) -> String {
 }
 
 /// The domain of the cookie, where the room has one and the host asked for lies in it: browsers refuse any other.
-fn cookie_domain<'a>(room: &'a LiveRoom, asked: &Asked) -> Option<&'a str> {
+fn cookie_domain<'a>(room: &'a LiveRoom, asked: &Asked<'_>) -> Option<&'a str> {
     let domain = room.document.cookie_domain.as_deref()?;
     let below = asked.host.strip_suffix(&domain.to_ascii_lowercase())?;
     (below.is_empty() || below.ends_with('.')).then_some(domain)
 }
 
-fn transport(asked: &Asked) -> Transport {
+fn transport(asked: &Asked<'_>) -> Transport {
     match asked.scheme {
         Scheme::Https => Transport::Https,
         Scheme::Http => Transport::Http,

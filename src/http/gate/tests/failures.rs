@@ -128,3 +128,15 @@ async fn a_room_that_is_to_stay_open_still_has_its_line_while_the_store_answers(
     assert_eq!(gate.ask("/", PAGE, "").await.status, 302);
     assert_eq!(gate.ask("/", CALL, "").await.status, 429);
 }
+
+#[actix_web::test]
+async fn a_store_that_is_merely_busy_opens_no_room() {
+    use super::super::decide::lets_in;
+    use crate::store::StoreError;
+
+    let open = Gate::with(json!({"on_store_failure": "open"})).await.room();
+    assert!(lets_in(&open, &StoreError::Unavailable(String::new())));
+    assert!(!lets_in(&open, &StoreError::Overloaded), "it is busy because there is a crowd");
+    let closed = Gate::with(json!({})).await.room();
+    assert!(!lets_in(&closed, &StoreError::Unavailable(String::new())));
+}

@@ -104,6 +104,8 @@ async fn an_idle_room_lets_a_page_in_without_the_waiting_page() {
     let back = gate.ask("/a?b=1&dropgate=check", PAGE, &hop.cookie_pair()).await;
     assert_eq!((back.status, back.location.as_str()), (302, "https://shop.example/a?b=1"));
     assert_eq!((back.reason.as_str(), back.cookie.as_str()), ("checked", ""));
+    let call = gate.ask("/a?dropgate=check", CALL, &hop.cookie_pair()).await;
+    assert_eq!(call.status, 200, "a call is let in where it is, not led on");
     let inside = gate.ask("/a?b=1", PAGE, &hop.cookie_pair()).await;
     assert_eq!((inside.status, inside.session.split('-').nth(1)), (200, Some("1")));
 }
@@ -203,8 +205,10 @@ async fn the_waiting_room_itself_is_never_behind_the_gate() {
 
 #[actix_web::test]
 async fn a_domain_cookie_serves_several_hosts() {
-    let gate =
-        Gate::with(json!({"cookie_domain": "shop.example", "allowed_hosts": [".shop.example", "b.example"]})).await;
+    let gate = Gate::with(
+        json!({"cookie_domain": "shop.example", "allowed_hosts": [".shop.example", "b.example", "evilshop.example"]}),
+    )
+    .await;
     let (_, pass) = gate.claimed().await;
     let answer = gate.ask(&format!("/?dropgate={pass}"), PAGE, "").await;
     assert!(answer.cookie.starts_with("dropgate_session_main="), "{}", answer.cookie);
@@ -214,9 +218,11 @@ async fn a_domain_cookie_serves_several_hosts() {
     let headers = [&there[..], &[("cookie", cookie[0].1.as_str())]].concat();
     assert_eq!(gate.call(Method::GET, "/gate/main/redirect", &headers).await.status, 200);
     // A host beyond the domain can't be given its cookie.
-    let (_, pass) = gate.claimed().await;
-    let uri = format!("/?dropgate={pass}");
-    let beyond = [("x-forwarded-proto", "https"), ("x-forwarded-host", "b.example"), ("x-forwarded-uri", uri.as_str())];
-    let answer = gate.call(Method::GET, "/gate/main/redirect", &beyond).await;
-    assert!(answer.cookie.starts_with(COOKIE) && !answer.cookie.contains("Domain"), "{}", answer.cookie);
+    for host in ["b.example", "evilshop.example"] {
+        let (_, pass) = gate.claimed().await;
+        let uri = format!("/?dropgate={pass}");
+        let beyond = [("x-forwarded-proto", "https"), ("x-forwarded-host", host), ("x-forwarded-uri", uri.as_str())];
+        let answer = gate.call(Method::GET, "/gate/main/redirect", &beyond).await;
+        assert!(answer.cookie.starts_with(COOKIE) && !answer.cookie.contains("Domain"), "{}", answer.cookie);
+    }
 }
