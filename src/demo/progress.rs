@@ -79,7 +79,7 @@ impl Progress {
 impl Moment {
     fn line(&self) -> String {
         format!(
-            "waiting {} · entered {} ({} a minute) · inside {} · passed on {} · sold {} of {}",
+            "waiting {} · entered {} ({} in the last minute) · inside {} · passed on {} · sold {} of {}",
             self.room.waiting,
             self.counts.entered,
             self.entering_per_minute,
