@@ -1,9 +1,5 @@
 //! The names of rooms and sales.
 
-use std::{fmt, sync::Arc};
-
-use serde::{Deserialize, Serialize};
-
 /// The longest id, in bytes: a DNS label, because an id may become one.
 pub const ID_MAX_BYTES: usize = 63;
 
@@ -12,62 +8,64 @@ pub const ID_MAX_BYTES: usize = 63;
 #[error("must be 1 to 63 characters of a-z, 0-9 and '-', and start with a letter or digit")]
 pub struct InvalidId;
 
-macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+/// Makes a type of the texts that `$fits`: cheap to clone, checked where it comes in.
+macro_rules! text {
+    ($(#[$doc:meta])* $name:ident, $fits:path, $error:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(std::sync::Arc<str>);
 
         impl $name {
-            /// Takes a text as an id, if it is one.
-            pub fn parse(text: &str) -> Result<Self, InvalidId> {
-                if is_id(text) { Ok(Self(text.into())) } else { Err(InvalidId) }
+            /// Takes a text, if it is one of these.
+            pub fn parse(text: &str) -> Result<Self, $error> {
+                if $fits(text) { Ok(Self(text.into())) } else { Err($error) }
             }
 
-            /// The id as text.
+            /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
-        // Lets a map keyed by ids be asked with a `&str`, without an allocation.
+        // Lets a map keyed by these be asked with a `&str`, without an allocation.
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = InvalidId;
+            type Error = $error;
 
-            fn try_from(text: String) -> Result<Self, InvalidId> {
+            fn try_from(text: String) -> Result<Self, $error> {
                 Self::parse(&text)
             }
         }
 
         impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0.as_ref().to_owned()
+            fn from(text: $name) -> Self {
+                text.0.as_ref().to_owned()
             }
         }
     };
 }
+pub(crate) use text;
 
-id! {
-    /// The id of a room: `[a-z0-9][a-z0-9-]{0,62}`. Cheap to clone.
-    RoomId
+text! {
+    /// The id of a room: `[a-z0-9][a-z0-9-]{0,62}`.
+    RoomId, is_id, InvalidId
 }
 
-id! {
+text! {
     /// The id of a sale, of the same form.
-    SaleId
+    SaleId, is_id, InvalidId
 }
 
 fn is_id(text: &str) -> bool {

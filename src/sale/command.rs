@@ -1,85 +1,41 @@
 //! What can be asked of a sale, and what it answers.
 
-use std::{borrow::Borrow, collections::BTreeMap, fmt, sync::Arc};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::{outbox::Event, settings::Rules, view::View};
-use crate::{id::RoomId, time::UnixMs};
+use crate::{
+    id::{RoomId, text},
+    time::UnixMs,
+};
 
 /// The longest SKU and the longest name of a buyer or an order, in bytes: they stand in every event.
 pub const NAME_MAX_BYTES: usize = 128;
-
-/// A stock-keeping unit: 1 to 128 visible ASCII characters, so that it can stand in a URL, a log and a key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Sku(Arc<str>);
-
-/// Who holds units: a pass's subject, or whom a shop's server named. Limits count by buyer.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Buyer(Arc<str>);
-
-/// The shop's reference of an order.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct OrderRef(Arc<str>);
 
 /// A text that can't be a SKU, buyer or order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 128 visible ASCII characters without spaces")]
 pub struct InvalidName;
 
-macro_rules! name {
-    ($name:ident) => {
-        impl $name {
-            /// Takes a text as a name, if it is one.
-            pub fn parse(text: &str) -> Result<Self, InvalidName> {
-                let fits = (1..=NAME_MAX_BYTES).contains(&text.len());
-                if fits && text.bytes().all(|b| b.is_ascii_graphic()) {
-                    Ok(Self(text.into()))
-                } else {
-                    Err(InvalidName)
-                }
-            }
-
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl Borrow<str> for $name {
-            fn borrow(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(text: String) -> Result<Self, InvalidName> {
-                Self::parse(&text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0.as_ref().to_owned()
-            }
-        }
-    };
+text! {
+    /// A stock-keeping unit: 1 to 128 visible ASCII characters, so that it can stand in a URL, a log and a key.
+    Sku, is_name, InvalidName
 }
 
-name!(Sku);
-name!(Buyer);
-name!(OrderRef);
+text! {
+    /// Who holds units: a pass's subject, or whom a shop's server named. Limits count by buyer.
+    Buyer, is_name, InvalidName
+}
+
+text! {
+    /// The shop's reference of an order.
+    OrderRef, is_name, InvalidName
+}
+
+fn is_name(text: &str) -> bool {
+    (1..=NAME_MAX_BYTES).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
 
 /// A reservation's id: derived by hash from (sale, buyer or API key, key), so that a grant repeated after any
 /// loss is the same reservation, and nobody's key finds another's.
