@@ -52,6 +52,29 @@ fn hash_source(text: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(digest(&SHA256, text.as_bytes())))
 }
 
+/// Browsers send `Sec-Fetch-Site` over TLS alone, and a form's `Origin` only under a policy that lets them: under the
+/// header's `no-referrer` it is `null`, which is nobody's.
+#[test]
+fn a_page_with_a_form_lets_the_browser_say_whose_form_it_is() {
+    let journey = Journey {
+        document: &document(Page::default()),
+        language: Language::preferred(None),
+        return_url: None,
+        now: crate::time::UnixMs(0),
+    };
+    let pages = [
+        waiting(&document(Page::default())),
+        super::place(&journey, &PlaceState::Outside),
+        dashboard::dashboard("http://line.example"),
+        dashboard::sign_in(dashboard::SignIn::Fresh),
+    ];
+    for page in pages {
+        assert!(page.html.contains("<form"), "{}", page.html);
+        let (head, _) = page.html.split_once("<style>").unwrap();
+        assert!(head.contains(r#"<meta name="referrer" content="same-origin">"#), "{head}");
+    }
+}
+
 #[test]
 fn the_waiting_page_fits_the_first_flight() {
     let page = waiting(&document(Page {
