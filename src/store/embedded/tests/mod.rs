@@ -1,6 +1,7 @@
 mod crash;
 mod faults;
 mod replay;
+mod rules;
 
 use std::fs;
 
