@@ -176,6 +176,10 @@ fn parse_file(file: &FileText) -> Result<Config, ConfigError> {
         if refused.key == "sales" {
             refused.detail = "sales are not in this version: only rooms can be declared".to_owned();
         }
+        // TOML has dates of its own, which is what anyone would try first.
+        if refused.key.ends_with("_at") && refused.detail.starts_with("invalid type: map") {
+            refused.detail = "a time stands in quotes, like \"2030-01-31T18:00:00Z\"".to_owned();
+        }
         refused
     })
 }

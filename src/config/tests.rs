@@ -160,6 +160,10 @@ const ROOM: &str = "[[rooms]]\nid = 'a'\nname = 'A'\nshop_url = 'https://a.examp
 )]
 #[case::section("[servr]\n", "dropgate.toml:1: servr: unknown field `servr`")]
 #[case::sales("[[sales]]\nid = 'drop'\n", "dropgate.toml:1: sales: sales are not in this version")]
+#[case::bare_time(
+    "[[rooms]]\nid = 'a'\nname = 'A'\nshop_url = 'https://a.example'\nopens_at = 2030-01-31T18:00:00Z\n",
+    "dropgate.toml:5: rooms[0].opens_at: a time stands in quotes"
+)]
 #[case::type_("[log]\nfilter = 7\n", "dropgate.toml:2: log.filter: invalid type: integer `7`, expected a string")]
 #[case::filter("[log]\n\nfilter = 'dropgate=loud'\n", "dropgate.toml:3: log.filter: ")]
 #[case::address("[server]\nlisten = 'here'\n", "dropgate.toml:2: server.listen: invalid socket address syntax")]
