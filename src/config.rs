@@ -56,8 +56,10 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
+    #[serde(deserialize_with = "listener")]
     pub listen: SocketAddr,
     /// Takes operator calls, dashboard and metrics off the public listener.
+    #[serde(deserialize_with = "other_listener")]
     pub admin_listen: Option<SocketAddr>,
     /// Never derived from a request. None only where `listen` is on loopback: see [`Server::public_url_at`].
     pub public_url: Option<PublicUrl>,
@@ -219,6 +221,19 @@ impl SigningKey {
             secret: self.secret.as_ref().map(|secret| secret.expose_secret().to_owned()).unwrap_or_default(),
         }
     }
+}
+
+/// The address of a listener, as file, environment and flags give it.
+pub fn listener_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "must be an IP address and a port, like 127.0.0.1:8080 or [::1]:8080")
+}
+
+fn listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    listener_address(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+fn other_listener<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    listener(deserializer).map(Some)
 }
 
 /// A list in the file; in the environment, texts with commas between them.

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Args)]
 pub struct Arguments {
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:8080].
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = config::listener_address)]
     listen: Option<SocketAddr>,
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "DROPGATE_CONFIG")]
@@ -34,7 +34,7 @@ pub struct Arguments {
     #[arg(long, value_name = "URL")]
     shop: Option<String>,
     /// Takes operator calls, dashboard and metrics off the public listener.
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = config::listener_address)]
     admin_listen: Option<SocketAddr>,
     /// The certificate chain in PEM; SIGHUP reads it again.
     #[arg(long, value_name = "FILE", requires = "tls_key")]

@@ -35,6 +35,7 @@ use self::{
     tally::Tally,
     visitor::{World, visit},
 };
+use crate::config::listener_address;
 
 /// Between two looks at the room's own counters: a tenth of the claim window's shortest poll.
 const SAMPLE_EVERY: Duration = Duration::from_millis(50);
@@ -51,9 +52,9 @@ const SEED: u64 = 7;
 #[derive(Args)]
 pub struct Arguments {
     /// Address and port of the waiting room; the shop takes a free port beside it.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listener_address, default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
-    /// How many visitors come.
+    /// How many visitors come at once. Without `--for`, more keep coming while it runs.
     #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     crowd: u32,
     /// How many may enter a minute.
