@@ -1,8 +1,8 @@
 //! The document of a room as an operator writes it, and the part of it that the line obeys.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use super::bounds;
 use crate::{id::RoomId, time::UnixMs};
@@ -116,8 +116,8 @@ pub enum Localized {
 }
 
 /// A point in time, written as RFC 3339 in documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Timestamp(pub UnixMs);
 
 /// A field of a document that can't be taken, and why.
@@ -222,27 +222,6 @@ impl TryFrom<String> for Timestamp {
         let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
         let ms = u64::try_from(time.as_millisecond()).map_err(|_| format!("{text} lies before 1970"))?;
         Ok(Self(UnixMs(ms)))
-    }
-}
-
-/// By hand, for its `expecting`: whoever writes a time without quotes is told what is missing.
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-
-        impl de::Visitor<'_> for Text {
-            type Value = Timestamp;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a time in quotes, like \"2030-01-31T18:00:00Z\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
-                Timestamp::try_from(text.to_owned()).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(Text)
     }
 }
 
