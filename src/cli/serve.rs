@@ -62,7 +62,20 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(url) = app.admin_url() {
         println!("admin listening on {url}");
     }
+    say_where(&app);
     app.run().await.map_err(|error| Failure::failed("running", &error))
+}
+
+/// The most rooms whose pages are named at start: what fits a screen.
+const ROOMS_NAMED: usize = 10;
+
+/// Names the addresses that a first start is curious about.
+fn say_where(app: &Application) {
+    let (visitors, operators) = (app.url(), app.admin_url().unwrap_or_else(|| app.url()));
+    tracing::info!("operators sign in at {operators}/dashboard");
+    for (id, _) in app.instance().rooms().iter().take(ROOMS_NAMED) {
+        tracing::info!("visitors of the room {id} wait at {visitors}/w/{id}");
+    }
 }
 
 /// Sees to it that somebody can operate this installation. A first key is shown once and to a person only: in a log it

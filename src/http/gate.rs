@@ -6,6 +6,7 @@
 
 mod answer;
 mod asked;
+mod complaints;
 mod decide;
 mod session;
 
@@ -24,6 +25,7 @@ use super::{
     problem::{Code, Problem},
 };
 
+pub(crate) use complaints::Complaints;
 pub(crate) use session::Verdicts;
 
 /// The header that names the visitor's session to the shop; `open` where nobody was checked.
@@ -71,7 +73,10 @@ async fn envoy(request: HttpRequest, context: web::Data<Context>) -> HttpRespons
 async fn ask(door: Door, request: &HttpRequest, context: &Context) -> HttpResponse {
     let answered = match decide_on(door, request, context).await {
         Ok(decision) => answer::decision(door, decision),
-        Err(problem) => answer::problem(door, problem),
+        Err(problem) => {
+            context.complaints.tell(context.instance.clock.now(), door, request, &problem);
+            answer::problem(door, problem)
+        }
     };
     tracing::debug!(
         room = request.match_info().get("room"),

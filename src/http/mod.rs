@@ -80,6 +80,7 @@ pub struct Context {
     pub(crate) sign_in_limit: SignInLimit,
     /// What the gate found out of late.
     pub(crate) verdicts: gate::Verdicts,
+    pub(crate) complaints: gate::Complaints,
 }
 
 impl Context {
@@ -100,6 +101,7 @@ impl Context {
             jwks: Memo::default(),
             sign_in_limit: SignInLimit::new(),
             verdicts: gate::Verdicts::new(),
+            complaints: gate::Complaints::default(),
         }
     }
 }
