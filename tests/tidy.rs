@@ -19,12 +19,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("telemetry", &["id", "time", "clock"]),
     ("room", &["id", "time"]),
     ("sale", &["id", "time", "room"]),
-    ("token", &["id", "time", "room"]),
-    ("store", &["id", "time", "clock", "telemetry", "room"]),
-    ("instance", &["id", "time", "clock", "telemetry", "room", "token", "store"]),
-    ("page", &["id", "time", "room"]),
-    ("http", &["address", "id", "time", "clock", "telemetry", "room", "token", "store", "instance", "page"]),
-    ("config", &["address", "id", "time", "room", "token", "instance", "http"]),
+    ("token", &["id", "time", "room", "sale"]),
+    ("store", &["id", "time", "clock", "telemetry", "room", "sale"]),
+    ("instance", &["id", "time", "clock", "telemetry", "room", "sale", "token", "store"]),
+    ("page", &["id", "time", "room", "sale"]),
+    ("http", &["address", "id", "time", "clock", "telemetry", "room", "sale", "token", "store", "instance", "page"]),
+    ("config", &["address", "id", "time", "room", "sale", "token", "instance", "http"]),
     (
         "app",
         &[
@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "clock",
             "telemetry",
             "room",
+            "sale",
             "token",
             "store",
             "instance",
@@ -42,8 +43,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "config",
         ],
     ),
-    ("demo", &["address", "id", "time", "clock", "telemetry", "room", "token", "instance", "http", "config", "app"]),
-    ("cli", &["address", "id", "time", "clock", "room", "instance", "config", "app", "demo"]),
+    (
+        "demo",
+        &["address", "id", "time", "clock", "telemetry", "room", "sale", "token", "instance", "http", "config", "app"],
+    ),
+    (
+        "cli",
+        &["address", "id", "time", "clock", "telemetry", "room", "sale", "store", "instance", "config", "app", "demo"],
+    ),
 ];
 
 /// The only other crates the pure parts may name: nothing that reads a clock, draws a number or does I/O.

@@ -5,17 +5,19 @@ use std::{collections::HashMap, sync::Arc};
 use secrecy::ExposeSecret;
 
 use super::{
-    Instance, LiveRoom, OperateError, Options,
+    Instance, LiveRoom, LiveSale, OperateError, Options,
     api_key::{ApiKey, ApiKeys, ENV_ADMIN, Origin, Scope, SecretHash},
     documents, signing,
 };
 use crate::{
-    id::RoomId,
+    id::{RoomId, SaleId},
     room::Document,
+    sale,
     store::{
         Backend,
         batcher::Lane,
         catalog::{Entry, Kind},
+        sale_lane::SaleLane,
     },
     telemetry::Metrics,
     token::{KeyRing, SigningKey, ring::KeyError},
@@ -30,6 +32,7 @@ pub(super) struct Directory {
     /// The revision of the catalog this was made from.
     pub revision: u64,
     pub rooms: HashMap<RoomId, Arc<LiveRoom>>,
+    pub sales: HashMap<SaleId, Arc<LiveSale>>,
     pub ring: Arc<KeyRing>,
     /// The signing keys that the catalog holds; those of the configuration are in the ring as well.
     pub signing: Vec<SigningKey>,
@@ -50,12 +53,17 @@ impl Reader<'_> {
     /// # Errors
     /// A signing key can't be read, and there is no ring from before.
     pub fn read(&self, revision: u64, entries: &[Entry], last: Option<&Directory>) -> Result<Directory, KeyError> {
-        let (mut rooms, mut signing, mut api_keys) = (HashMap::new(), Vec::new(), configured_keys(self.options));
+        let (mut rooms, mut sales) = (HashMap::new(), HashMap::new());
+        let (mut signing, mut api_keys) = (Vec::new(), configured_keys(self.options));
         for entry in entries {
             match entry.kind {
                 Kind::Room => {
                     let before = last.and_then(|last| last.rooms.get(entry.id.as_str()));
                     rooms.extend(self.room(entry, before).map(|room| (room.id.clone(), room)));
+                }
+                Kind::Sale => {
+                    let before = last.and_then(|last| last.sales.get(entry.id.as_str()));
+                    sales.extend(self.sale(entry, before).map(|sale| (sale.id.clone(), sale)));
                 }
                 Kind::ApiKey => api_keys.extend(documents::read::<ApiKey>(entry)),
                 Kind::SigningKey => signing.extend(documents::read::<SigningKey>(entry)),
@@ -70,7 +78,7 @@ impl Reader<'_> {
             }
             (Err(error), None) => return Err(error),
         };
-        Ok(Directory { revision, rooms, ring, signing, api_keys: ApiKeys::new(api_keys) })
+        Ok(Directory { revision, rooms, sales, ring, signing, api_keys: ApiKeys::new(api_keys) })
     }
 
     fn room(&self, entry: &Entry, before: Option<&Arc<LiveRoom>>) -> Option<Arc<LiveRoom>> {
@@ -82,6 +90,18 @@ impl Reader<'_> {
         };
         let lane = before.map_or_else(|| self.lane(&document.id), |room| Arc::clone(&room.lane));
         Some(Arc::new(LiveRoom::new(document, &self.options.public_url, entry.version, entry.first_epoch, lane)))
+    }
+
+    fn sale(&self, entry: &Entry, before: Option<&Arc<LiveSale>>) -> Option<Arc<LiveSale>> {
+        if let Some(sale) = before.filter(|sale| sale.version == entry.version) {
+            return Some(Arc::clone(sale));
+        }
+        let Some(document) = documents::read::<sale::Document>(entry) else {
+            return before.map(Arc::clone);
+        };
+        let new_lane = || SaleLane::new(self.store.clone(), document.id.clone());
+        let lane = before.map_or_else(new_lane, |sale| Arc::clone(&sale.lane));
+        Some(Arc::new(LiveSale { id: document.id.clone(), document: Arc::new(document), version: entry.version, lane }))
     }
 
     fn lane(&self, room: &RoomId) -> Arc<Lane<Backend>> {
@@ -110,13 +130,20 @@ impl Instance {
         self.configure_lagging().await
     }
 
-    /// Tells the rooms of their documents that may not know them: new ones, changed ones, and those whose writer died
+    /// Tells the rooms and sales of their documents that may not know them: new ones, changed ones, and those whose writer died
     /// before it told them.
     async fn configure_lagging(&self) -> Result<(), OperateError> {
         let directory = self.directory.load_full();
         let lagging: Vec<_> = directory.rooms.values().filter(|room| room.lags()).cloned().collect();
         for some in lagging.chunks(CONFIGURE_AT_ONCE) {
             let told = some.iter().map(|room| room.lane.submit(room.configure()));
+            for answer in futures_util::future::join_all(told).await {
+                answer?;
+            }
+        }
+        let lagging: Vec<_> = directory.sales.values().filter(|sale| sale.lags()).cloned().collect();
+        for some in lagging.chunks(CONFIGURE_AT_ONCE) {
+            let told = some.iter().map(|sale| sale.lane.submit(sale.configure()));
             for answer in futures_util::future::join_all(told).await {
                 answer?;
             }

@@ -10,9 +10,9 @@ mod api_keys;
 mod directory;
 mod documents;
 mod live;
-mod merge;
 mod options;
 mod rooms;
+mod sales;
 mod signing;
 mod tasks;
 
@@ -32,9 +32,10 @@ use self::{
 };
 pub use self::{
     api_keys::{CreatedKey, NewKey},
-    live::{LiveRoom, Memo},
+    live::{LiveRoom, LiveSale, Memo},
     options::{DeclaredKey, Options, SigningPolicy},
     rooms::{PutRoom, read_document},
+    sales::PutSale,
 };
 use crate::{
     clock::Clock,
@@ -155,6 +156,18 @@ impl Instance {
     /// The room of that id: a look-up in memory.
     pub fn room(&self, id: &str) -> Option<Arc<LiveRoom>> {
         self.directory.load().rooms.get(id).cloned()
+    }
+
+    /// The sale of that id: a look-up in memory.
+    pub fn sale(&self, id: &str) -> Option<Arc<LiveSale>> {
+        self.directory.load().sales.get(id).cloned()
+    }
+
+    /// All sales, ordered by id.
+    pub fn sales(&self) -> Vec<Arc<LiveSale>> {
+        let mut sales: Vec<_> = self.directory.load().sales.values().cloned().collect();
+        sales.sort_by(|a, b| a.id.cmp(&b.id));
+        sales
     }
 
     /// The signing keys in force.

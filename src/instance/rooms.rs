@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Instance, LiveRoom, OperateError, merge};
+use super::{Instance, LiveRoom, OperateError};
 use crate::{
     room::{Command, Document, Outcome, Refusal, View, settings::FieldError},
     store::{
@@ -134,7 +134,7 @@ fn patched(document: &Document, patch: &Value) -> Result<Document, OperateError>
     if !patch.is_object() {
         return Err(refuse("must be an object".to_owned()).into());
     }
-    merge::apply(&mut value, patch);
+    json_patch::merge(&mut value, patch);
     let patched = read_document(value)?;
     if patched.id != document.id {
         return Err(FieldError { field: "id".to_owned(), detail: "can't be changed".to_owned() }.into());

@@ -1,4 +1,4 @@
-//! The catalog: the documents all instances share (rooms, API keys, signing keys), each with a version,
+//! The catalog: the documents all instances share (rooms, sales, API keys, signing keys), each with a version,
 //! pure like the room: it runs in the embedded store's thread, and a script does the same in Redis.
 
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     Room,
+    Sale,
     ApiKey,
     SigningKey,
 }
@@ -75,7 +76,7 @@ pub enum Outcome {
 /// The most documents of a kind.
 pub const fn limit(kind: Kind) -> usize {
     match kind {
-        Kind::Room | Kind::ApiKey => 1_000,
+        Kind::Room | Kind::Sale | Kind::ApiKey => 1_000,
         Kind::SigningKey => 100,
     }
 }

@@ -1,22 +1,24 @@
-//! Where rooms live: the trait, the group-commit batcher in front of it, and the back ends.
+//! Where rooms and sales live: the trait, the group-commit batcher in front of it, and the back ends.
 //!
 //! A command is atomic; a batch is applied in order, at one `now` that the store reads from its own clock.
 
 pub mod batcher;
 pub mod catalog;
 pub mod embedded;
+pub mod sale_lane;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::Arc;
 
 use crate::{
-    id::RoomId,
+    id::{RoomId, SaleId},
     room::{self, View},
+    sale::{self, view::Header},
     time::UnixMs,
 };
 
-/// Where rooms and the catalog live.
+/// Where rooms, sales and the catalog live.
 pub trait Store: Clone + Send + Sync + 'static {
     /// Applies a batch of commands to one room, in order, at one `now`; durable before it answers where the store is.
     ///
@@ -27,6 +29,16 @@ pub trait Store: Clone + Send + Sync + 'static {
         id: RoomId,
         commands: Vec<room::Command>,
     ) -> impl Future<Output = Result<RoomReply, StoreError>> + Send;
+
+    /// Applies a batch of commands to one sale, in order, at one `now`; durable before it answers where the store is.
+    ///
+    /// # Errors
+    /// As for [`Store::room`].
+    fn sale(
+        &self,
+        id: SaleId,
+        commands: Vec<sale::Command>,
+    ) -> impl Future<Output = Result<SaleReply, StoreError>> + Send;
 
     /// Applies commands to the catalog, in order.
     ///
@@ -51,6 +63,12 @@ impl Store for Backend {
         }
     }
 
+    async fn sale(&self, id: SaleId, commands: Vec<sale::Command>) -> Result<SaleReply, StoreError> {
+        match self {
+            Self::Embedded(store) => store.sale(id, commands).await,
+        }
+    }
+
     async fn catalog(&self, commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {
         match self {
             Self::Embedded(store) => store.catalog(commands).await,
@@ -67,6 +85,17 @@ pub struct RoomReply {
     pub view: Option<Arc<View>>,
     /// One a command, in order.
     pub outcomes: Vec<room::Outcome>,
+}
+
+/// What a store answers to a batch for a sale.
+#[derive(Clone, Debug)]
+pub struct SaleReply {
+    /// The sale's time at which the batch was applied.
+    pub now: UnixMs,
+    /// The sale after the batch; none if it does not exist.
+    pub header: Option<Header>,
+    /// One a command, in order.
+    pub outcomes: Vec<sale::Outcome>,
 }
 
 /// Why a store did not answer, told apart by what the caller can do about it.

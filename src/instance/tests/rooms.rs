@@ -8,7 +8,7 @@ use crate::room::{Command, Outcome, Tag};
 
 fn document(changes: serde_json::Value) -> Document {
     let mut document = json!({"id": "main", "name": "Main", "shop_url": "https://shop.example/"});
-    merge::apply(&mut document, &changes);
+    json_patch::merge(&mut document, &changes);
     read_document(document).unwrap()
 }
 

@@ -9,8 +9,10 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::{
+    id::SaleId,
     room::{Place, Refusal, Room, Standing, View},
-    store::{RoomReply, catalog, tests::rules},
+    sale,
+    store::{RoomReply, SaleReply, catalog, tests::rules},
 };
 
 /// A store that issues positions, keeps what it was sent, and does as it is told.
@@ -89,6 +91,10 @@ impl Store for Fake {
             Some(Mood::View(view)) => shown = view,
         }
         Ok(RoomReply { now: UnixMs(7), view: shown.map(Arc::new), outcomes })
+    }
+
+    async fn sale(&self, _: SaleId, _: Vec<sale::Command>) -> Result<SaleReply, StoreError> {
+        unreachable!("a lane asks for its room only")
     }
 
     async fn catalog(&self, _: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {

@@ -8,7 +8,7 @@
 //! second. After any other error (a failing disk, a damaged file) it is for a person to look first: the store
 //! stays `Unavailable` until the process is started again.
 //!
-//! **When a room panics**, which is a bug, its batch is not written down and its half-changed state not used
+//! **When a room or sale panics**, which is a bug, its batch is not written down and its half-changed state not used
 //! again: the room is `Unavailable`, and a file store reads everything back from disk as soon as a second has
 //! passed since it last did. The other rooms go on.
 
@@ -25,15 +25,16 @@ use super::{
     error::{JournalError, OpenError},
     folder::Folder,
     journal::{Due, Journal},
-    record::{self, Entry},
+    record::{self, Entry, Key},
     state::{Applied, State},
 };
 use crate::{
     clock::Clock,
-    id::RoomId,
-    room,
-    store::{RoomReply, StoreError, catalog},
+    id::{RoomId, SaleId},
+    room, sale,
+    store::{RoomReply, SaleReply, StoreError, catalog},
     telemetry::Metrics,
+    time::UnixMs,
 };
 
 /// The most commands that share one fsync: a few milliseconds of work, so that no answer waits long for the others'.
@@ -48,6 +49,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// What the engine is asked for.
 pub(super) enum Request {
     Room { id: RoomId, commands: Vec<room::Command>, reply: Reply<RoomReply> },
+    Sale { id: SaleId, commands: Vec<sale::Command>, reply: Reply<SaleReply> },
     Catalog { commands: Vec<catalog::Command>, reply: Reply<Vec<catalog::Outcome>> },
     Close { reply: Reply<()> },
 }
@@ -56,8 +58,8 @@ pub(super) enum Request {
 pub(super) struct Engine {
     state: State,
     disk: Disk,
-    /// Rooms that panicked: what is in memory of them is not to be used.
-    broken: BTreeSet<RoomId>,
+    /// Rooms and sales that panicked: what is in memory of them is not to be used.
+    broken: BTreeSet<Key>,
     clock: Clock,
     metrics: Arc<Metrics>,
     /// Between two attempts to read the store back from disk.
@@ -93,6 +95,7 @@ struct Group {
 /// An answer that waits for the fsync.
 enum Answer {
     Room(Reply<RoomReply>, RoomReply),
+    Sale(Reply<SaleReply>, SaleReply),
     Catalog(Reply<Vec<catalog::Outcome>>, Vec<catalog::Outcome>),
 }
 
@@ -153,6 +156,15 @@ impl Engine {
                     group.answers.push(Answer::Room(reply, applied.reply));
                 }
             },
+            Request::Sale { id, commands, reply } => match self.apply_sale(&id, &commands) {
+                Err(refused) => group.refuse(reply, refused),
+                Ok(applied) => {
+                    group.commands += commands.len();
+                    let now = applied.reply.now;
+                    group.write(self.is_written(applied.changed), || record::of_sale(id, now, &commands));
+                    group.answers.push(Answer::Sale(reply, applied.reply));
+                }
+            },
             Request::Catalog { commands, reply } => match self.fault() {
                 Some(refused) => group.refuse(reply, refused),
                 None => {
@@ -167,17 +179,27 @@ impl Engine {
     }
 
     fn apply_room(&mut self, id: &RoomId, commands: &[room::Command]) -> Result<Applied<RoomReply>, StoreError> {
+        self.guarded(Key::Room(id.clone()), |state, now| state.room(id, now, commands))
+    }
+
+    fn apply_sale(&mut self, id: &SaleId, commands: &[sale::Command]) -> Result<Applied<SaleReply>, StoreError> {
+        self.guarded(Key::Sale(id.clone()), |state, now| state.sale(id, now, commands))
+    }
+
+    /// Applies a batch to what `key` stands for; one that panics is not used again until it is read back.
+    fn guarded<T>(&mut self, key: Key, apply: impl FnOnce(&mut State, UnixMs) -> T) -> Result<T, StoreError> {
         if let Some(refused) = self.fault() {
             return Err(refused);
         }
-        if self.broken.contains(id) {
-            return Err(broken(id));
+        if self.broken.contains(&key) {
+            return Err(broken(&key));
         }
-        catch_unwind(AssertUnwindSafe(|| self.state.room(id, self.clock.now(), commands))).map_err(|_| {
-            tracing::error!(room = %id, "the room panicked; its batch is dropped");
-            self.state.rooms.remove(id);
-            self.broken.insert(id.clone());
-            broken(id)
+        catch_unwind(AssertUnwindSafe(|| apply(&mut self.state, self.clock.now()))).map_err(|_| {
+            tracing::error!("{key} panicked; its batch is dropped");
+            self.state.remove(&key);
+            let refused = broken(&key);
+            self.broken.insert(key);
+            refused
         })
     }
 
@@ -307,11 +329,12 @@ impl Answer {
     fn send(self, error: Option<&StoreError>) {
         match self {
             Self::Room(to, reply) => drop(to.send(error.cloned().map_or(Ok(reply), Err))),
+            Self::Sale(to, reply) => drop(to.send(error.cloned().map_or(Ok(reply), Err))),
             Self::Catalog(to, outcomes) => drop(to.send(error.cloned().map_or(Ok(outcomes), Err))),
         }
     }
 }
 
-fn broken(id: &RoomId) -> StoreError {
-    StoreError::Unavailable(format!("the room {id} failed and is not used until it is read back"))
+fn broken(key: &Key) -> StoreError {
+    StoreError::Unavailable(format!("{key} failed and is not used until it is read back"))
 }

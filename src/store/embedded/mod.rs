@@ -1,7 +1,7 @@
-//! The embedded store: one engine thread that runs the rooms and journals to disk. The default, and the
+//! The embedded store: one engine thread that runs rooms and sales and journals to disk. The default, and the
 //! executable specification of every other store.
 //!
-//! [`engine`] is the thread: it takes whatever batches of all rooms have come, applies them, makes them
+//! [`engine`] is the thread: it takes whatever batches of all rooms and sales have come, applies them, makes them
 //! durable in one transaction with one fsync, and only then answers.
 
 mod engine;
@@ -28,12 +28,17 @@ use self::{
     engine::{Engine, Reply, Request},
     folder::Folder,
 };
-use super::{RoomReply, Store, StoreError, catalog};
-use crate::{clock::Clock, id::RoomId, room, telemetry::Metrics};
+use super::{RoomReply, SaleReply, Store, StoreError, catalog};
+use crate::{
+    clock::Clock,
+    id::{RoomId, SaleId},
+    room, sale,
+    telemetry::Metrics,
+};
 
-/// The most batches that wait for the engine: one a room (the lanes send no more, and there are at most
-/// 1 000 rooms), and as many calls of the catalog.
-const QUEUE_MAX: usize = 2_000;
+/// The most batches that wait for the engine: one a room and one a sale (the lanes send no more, and there are at
+/// most 1 000 of either), and as many calls of the catalog.
+const QUEUE_MAX: usize = 3_000;
 
 /// A handle to the engine thread; cheap to clone. The thread ends with [`Embedded::close`], or when the last
 /// handle is gone.
@@ -94,6 +99,10 @@ fn stopped() -> StoreError {
 impl Store for Embedded {
     async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
         self.ask(|reply| Request::Room { id, commands, reply }).await
+    }
+
+    async fn sale(&self, id: SaleId, commands: Vec<sale::Command>) -> Result<SaleReply, StoreError> {
+        self.ask(|reply| Request::Sale { id, commands, reply }).await
     }
 
     async fn catalog(&self, commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {

@@ -1,15 +1,18 @@
 //! What records and snapshots look like as bytes: postcard, the key first, so that a record can be passed over
 //! without reading the commands of other rules.
 
+use std::fmt;
+
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     error::JournalError,
-    state::{Slot, State},
+    state::{SaleSlot, Slot, State},
 };
 use crate::{
-    id::RoomId,
+    id::{RoomId, SaleId},
     room::{self, Room},
+    sale::{self, Sale},
     store::catalog,
     time::UnixMs,
 };
@@ -19,6 +22,7 @@ use crate::{
 pub(super) enum Key {
     Catalog,
     Room(RoomId),
+    Sale(SaleId),
 }
 
 /// A record ready to be written.
@@ -27,12 +31,23 @@ pub(super) struct Entry {
     pub bytes: Vec<u8>,
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Catalog => f.write_str("the catalog"),
+            Self::Room(id) => write!(f, "the room {id}"),
+            Self::Sale(id) => write!(f, "the sale {id}"),
+        }
+    }
+}
+
 impl Key {
-    /// The name a snapshot stands under. No room's id contains a slash.
+    /// The name a snapshot stands under. No id contains a slash.
     pub fn name(&self) -> String {
         match self {
             Self::Catalog => "catalog".to_owned(),
             Self::Room(id) => format!("room/{id}"),
+            Self::Sale(id) => format!("sale/{id}"),
         }
     }
 
@@ -41,6 +56,7 @@ impl Key {
         match name.split_once('/') {
             None if name == "catalog" => Ok(Self::Catalog),
             Some(("room", id)) if let Ok(id) = RoomId::parse(id) => Ok(Self::Room(id)),
+            Some(("sale", id)) if let Ok(id) = SaleId::parse(id) => Ok(Self::Sale(id)),
             _ => Err(JournalError::Record(format!("a snapshot of something unknown, {name:?}"))),
         }
     }
@@ -49,6 +65,13 @@ impl Key {
 /// The record of a room's batch.
 pub(super) fn of_room(id: RoomId, now: UnixMs, commands: &[room::Command]) -> Result<Entry, JournalError> {
     let key = Key::Room(id);
+    let bytes = encode(&(&key, now, commands))?;
+    Ok(Entry { key, bytes })
+}
+
+/// The record of a sale's batch.
+pub(super) fn of_sale(id: SaleId, now: UnixMs, commands: &[sale::Command]) -> Result<Entry, JournalError> {
+    let key = Key::Sale(id);
     let bytes = encode(&(&key, now, commands))?;
     Ok(Entry { key, bytes })
 }
@@ -73,6 +96,10 @@ pub(super) fn replay(seq: u64, key: &Key, body: &[u8], state: &mut State) -> Res
             let (now, commands): (UnixMs, Vec<room::Command>) = decode(&what(), body)?;
             state.room(id, now, &commands);
         }
+        Key::Sale(id) => {
+            let (now, commands): (UnixMs, Vec<sale::Command>) = decode(&what(), body)?;
+            state.sale(id, now, &commands);
+        }
     }
     Ok(())
 }
@@ -87,6 +114,10 @@ pub(super) fn snapshot(key: &Key, seq: u64, state: &State) -> Result<Option<Vec<
         Key::Room(id) => {
             let slot = state.rooms.get(id).and_then(|slot| Some((slot.now, slot.room.as_ref()?)));
             slot.map(|(now, room)| encode(&(seq, now, room))).transpose()
+        }
+        Key::Sale(id) => {
+            let slot = state.sales.get(id).and_then(|slot| Some((slot.now, slot.sale.as_ref()?)));
+            slot.map(|(now, sale)| encode(&(seq, now, sale))).transpose()
         }
     }
 }
@@ -103,6 +134,11 @@ pub(super) fn read_snapshot(key: &Key, bytes: &[u8], state: &mut State) -> Resul
         Key::Room(id) => {
             let (seq, now, room): (u64, UnixMs, Room) = decode(&what, bytes)?;
             state.rooms.insert(id.clone(), Slot { room: Some(room), now });
+            Ok(seq)
+        }
+        Key::Sale(id) => {
+            let (seq, now, sale): (u64, UnixMs, Sale) = decode(&what, bytes)?;
+            state.sales.insert(id.clone(), SaleSlot { sale: Some(sale), now });
             Ok(seq)
         }
     }

@@ -1,22 +1,25 @@
-//! All the embedded store keeps: the rooms and the catalog, and how a batch changes them. The same code runs
+//! All the embedded store keeps: the rooms, the sales and the catalog, and how a batch changes them. The same code runs
 //! a batch when it comes and when a restart replays it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::record::Key;
 use crate::{
-    id::RoomId,
+    id::{RoomId, SaleId},
     room::{Command, Outcome, Room},
+    sale::{self, Sale},
     store::{
-        RoomReply,
+        RoomReply, SaleReply,
         catalog::{self, Catalog},
     },
     time::UnixMs,
 };
 
-/// The rooms and the catalog.
+/// The rooms, the sales and the catalog.
 #[derive(Default)]
 pub(super) struct State {
     pub rooms: BTreeMap<RoomId, Slot>,
+    pub sales: BTreeMap<SaleId, SaleSlot>,
     pub catalog: Catalog,
 }
 
@@ -25,6 +28,14 @@ pub(super) struct State {
 pub(super) struct Slot {
     pub room: Option<Room>,
     /// The time of its latest batch: a machine's clock may be set back, a room's time is not.
+    pub now: UnixMs,
+}
+
+/// A sale, and what the engine knows of it.
+#[derive(Default)]
+pub(super) struct SaleSlot {
+    pub sale: Option<Sale>,
+    /// The time of its latest batch, which a sale keeps to like a room.
     pub now: UnixMs,
 }
 
@@ -58,6 +69,29 @@ impl State {
             self.rooms.insert(id.clone(), slot);
         }
         Applied { reply: RoomReply { now, view, outcomes }, changed }
+    }
+
+    /// Applies a batch to a sale at `clock`, or at the sale's own time if that is later.
+    pub fn sale(&mut self, id: &SaleId, clock: UnixMs, commands: &[sale::Command]) -> Applied<SaleReply> {
+        let mut slot = self.sales.remove(id).unwrap_or_default();
+        let now = clock.max(slot.now);
+        slot.now = now;
+        let applied = Sale::apply(&mut slot.sale, now, commands);
+        let header = slot.sale.as_ref().map(|sale| sale.header(now));
+        let now = header.map_or(now, |header| header.now);
+        if slot.sale.is_some() {
+            self.sales.insert(id.clone(), slot);
+        }
+        Applied { reply: SaleReply { now, header, outcomes: applied.outcomes }, changed: applied.changed }
+    }
+
+    /// Forgets what `key` stands for in memory.
+    pub fn remove(&mut self, key: &Key) {
+        match key {
+            Key::Room(id) => drop(self.rooms.remove(id)),
+            Key::Sale(id) => drop(self.sales.remove(id)),
+            Key::Catalog => {}
+        }
     }
 
     /// Applies a batch to the catalog.
