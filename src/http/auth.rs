@@ -1,7 +1,7 @@
 //! Who may call what: an API key's scope stands in the handler's signature, as [`Read`], [`Shop`] or [`Admin`].
 //!
-//! A call about one room (its path has `{room}`) needs a key that covers that room; any other needs one that covers
-//! all, because what it shows or changes is not one room's.
+//! A call about one room or sale (its path has `{room}` or `{sale}`) needs a key that covers it; any other needs one
+//! that covers all, because what it shows or changes is not one room's or sale's.
 
 use std::sync::Arc;
 
@@ -40,11 +40,12 @@ extractors! {
     Read;
     /// The caller is a shop's server.
     Shop;
-    /// The caller operates this installation, or the room of the path.
+    /// The caller operates this installation, or the room or sale of the path.
     Admin;
 }
 
-/// The caller may look at what is not public, of the rooms its key covers: for calls that show each room by itself.
+/// The caller may look at what is not public, of the rooms and sales its key covers: for calls that show each by
+/// itself.
 pub struct ReadSome(pub Arc<ApiKey>);
 
 impl FromRequest for ReadSome {
@@ -60,11 +61,19 @@ impl FromRequest for ReadSome {
 fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKey>, Problem> {
     let key = authenticate(request)?;
     require_scope(&key, scope)?;
-    match request.match_info().get("room") {
-        Some(room) if key.covers(room) => Ok(key),
-        Some(_) => Err(insufficient(scope, format!("the key `{}` is not good for this room", key.name))),
-        None if key.covers_all() => Ok(key),
-        None => Err(insufficient(scope, format!("the key `{}` is bound to rooms, and this is about all", key.name))),
+    let path = request.match_info();
+    match (path.get("room"), path.get("sale")) {
+        (Some(room), _) if !key.covers_room(room) => {
+            Err(insufficient(scope, format!("the key `{}` is not good for this room", key.name)))
+        }
+        (_, Some(sale)) if !key.covers_sale(sale) => {
+            Err(insufficient(scope, format!("the key `{}` is not good for this sale", key.name)))
+        }
+        (None, None) if !key.covers_all() => Err(insufficient(
+            scope,
+            format!("the key `{}` is bound to rooms or sales, and this is about all", key.name),
+        )),
+        _ => Ok(key),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
-    id::RoomId,
+    id::{RoomId, SaleId},
     instance::{
         NewKey, OperateError,
         api_key::{ApiKey, Origin, Scope},
@@ -40,9 +40,12 @@ pub struct Key {
     pub name: String,
     #[schema(value_type = Vec<String>, example = json!(["read", "shop"]))]
     pub scopes: BTreeSet<Scope>,
-    /// The rooms it is good for; all if null.
+    /// The rooms it is good for; if null, all, or none where it names sales.
     #[schema(value_type = Option<Vec<String>>)]
     pub rooms: Option<BTreeSet<RoomId>>,
+    /// The sales it is good for; if null, all, or none where it names rooms.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub sales: Option<BTreeSet<SaleId>>,
     /// `environment`, `configuration` or `created`.
     #[schema(value_type = String, example = "created")]
     pub origin: Origin,
@@ -136,8 +139,10 @@ pub(crate) struct NewKeyBody {
     /// At least one of `read`, `shop`, `admin`; the last includes the others.
     #[schema(example = json!(["read", "shop"]))]
     scopes: Vec<String>,
-    /// The rooms it is good for; all if left out.
+    /// The rooms it is good for; all if left out, none if only sales are named.
     rooms: Option<Vec<String>>,
+    /// The sales it is good for; all if left out, none if only rooms are named.
+    sales: Option<Vec<String>>,
 }
 
 #[utoipa::path(delete, path = "/v1/keys/{key}", tag = "operators", operation_id = "deleteKey", security(("api_key" = ["admin"])),
@@ -185,6 +190,7 @@ impl Key {
             name: key.name.clone(),
             scopes: key.scopes.clone(),
             rooms: key.rooms.clone(),
+            sales: key.sales.clone(),
             origin: key.origin,
             created_at: key.created.map(Timestamp),
         }

@@ -55,18 +55,27 @@ codes! {
     InvalidPass = "invalid_pass", 401, "The pass is not valid";
     Forbidden = "forbidden", 403, "This is not allowed";
     RoomClosed = "room_closed", 403, "The room is closed";
+    PassRequired = "pass_required", 403, "A live pass of one of the sale's rooms is needed";
+    SaleClosed = "sale_closed", 403, "The sale is closed";
     NotFound = "not_found", 404, "There is nothing here";
     UnknownRoom = "unknown_room", 404, "There is no such room";
+    UnknownSale = "unknown_sale", 404, "There is no such sale";
+    UnknownSku = "unknown_sku", 404, "There is no such item in this sale";
+    UnknownReservation = "unknown_reservation", 404, "There is no such reservation";
     UnknownSession = "unknown_session", 404, "There is no such session";
     MethodNotAllowed = "method_not_allowed", 405, "This address does not know the method";
     RequestTimeout = "request_timeout", 408, "The request took too long to arrive";
     Conflict = "conflict", 409, "The request conflicts with the present state";
     LimitExceeded = "limit_exceeded", 409, "A limit is reached";
+    SoldOut = "sold_out", 409, "There are not enough units";
     TicketLapsed = "ticket_lapsed", 410, "The ticket has lapsed";
     SessionOver = "session_over", 410, "The session is over";
+    ReservationExpired = "reservation_expired", 410, "The reservation has expired";
+    ReservationReleased = "reservation_released", 410, "The reservation was released";
     StaleVersion = "stale_version", 412, "The document has changed meanwhile";
     TooLarge = "too_large", 413, "The request is too large";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body has to be JSON";
+    KeyReused = "key_reused", 422, "The key was used for another request";
     VersionRequired = "version_required", 428, "The version that is to be replaced has to be named";
     RateLimited = "rate_limited", 429, "Too many requests";
     HeadersTooLarge = "headers_too_large", 431, "The request's headers are too large";
@@ -124,6 +133,11 @@ impl Problem {
     /// 404 for a room nobody knows.
     pub fn unknown_room() -> Self {
         Self::new(Code::UnknownRoom, "no room of that id is served here")
+    }
+
+    /// 404 for a sale nobody knows.
+    pub fn unknown_sale() -> Self {
+        Self::new(Code::UnknownSale, "no sale of that id is served here")
     }
 
     /// Adds a field of the code.

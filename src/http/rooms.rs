@@ -38,7 +38,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`")))]
 pub(crate) async fn list(ReadSome(key): ReadSome, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
     let rooms = context.instance.rooms();
-    let covered = rooms.iter().filter(|(id, _)| key.covers(id.as_str()));
+    let covered = rooms.iter().filter(|(id, _)| key.covers_room(id.as_str()));
     let rooms = covered.map(|(_, room)| document_of(room)).collect::<Result<Vec<_>, _>>()?;
     Ok(private(HttpResponse::Ok()).json(json!({ "rooms": rooms })))
 }

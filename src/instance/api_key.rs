@@ -10,7 +10,10 @@ use aws_lc_rs::{constant_time, digest, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use crate::{id::RoomId, time::UnixMs};
+use crate::{
+    id::{RoomId, SaleId},
+    time::UnixMs,
+};
 
 /// The id of the key whose secret is in `DROPGATE_ADMIN_KEY`.
 pub const ENV_ADMIN: &str = "env-admin";
@@ -68,8 +71,11 @@ pub struct ApiKey {
     pub id: String,
     pub name: String,
     pub scopes: BTreeSet<Scope>,
-    /// The rooms it is good for; all if none.
+    /// The rooms it is good for: see [`ApiKey::covers_room`].
     pub rooms: Option<BTreeSet<RoomId>>,
+    /// The sales it is good for. Keys stored before there were sales have none.
+    #[serde(default)]
+    pub sales: Option<BTreeSet<SaleId>>,
     pub origin: Origin,
     /// When it was made; none where the configuration declares it.
     pub created: Option<UnixMs>,
@@ -82,9 +88,15 @@ impl ApiKey {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
-    /// Whether the key is good for this room.
-    pub fn covers(&self, room: &str) -> bool {
-        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room))
+    /// Whether the key is good for this room: one that names rooms is good for those, one that names sales alone for
+    /// no room, one that names neither for all.
+    pub fn covers_room(&self, room: &str) -> bool {
+        self.rooms.as_ref().map_or(self.sales.is_none(), |rooms| rooms.contains(room))
+    }
+
+    /// Whether the key is good for this sale, by the same rule.
+    pub fn covers_sale(&self, sale: &str) -> bool {
+        self.sales.as_ref().map_or(self.rooms.is_none(), |sales| sales.contains(sale))
     }
 
     /// What a sign-in with this key is remembered by. A part of the hash belongs to it, so that a configured key whose
@@ -98,9 +110,9 @@ impl ApiKey {
         name.rsplit_once(':').map(|(id, _)| id)
     }
 
-    /// Whether the key is good for all rooms, those to come included: what is not about one room needs that.
+    /// Whether the key is good for all rooms and sales, those to come included: what is not about one needs that.
     pub fn covers_all(&self) -> bool {
-        self.rooms.is_none()
+        self.rooms.is_none() && self.sales.is_none()
     }
 }
 
@@ -230,6 +242,7 @@ mod tests {
             name: id.to_owned(),
             scopes: scopes.iter().copied().collect(),
             rooms: None,
+            sales: None,
             origin: Origin::Created,
             created: None,
             sha256: SecretHash::of(secret),
@@ -255,11 +268,29 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_key_covers_its_rooms_alone() {
-        let room = RoomId::parse("main").expect("an id");
-        let bound = ApiKey { rooms: Some([room].into()), ..key("a", "s", &[Scope::Admin]) };
-        assert!(bound.covers("main") && !bound.covers("other") && !bound.covers_all());
-        assert!(key("b", "s", &[Scope::Read]).covers_all());
+    fn a_bound_key_covers_what_it_names_alone() {
+        let rooms = || Some([RoomId::parse("main").expect("an id")].into());
+        let sales = || Some([SaleId::parse("drop").expect("an id")].into());
+        let free = || key("a", "s", &[Scope::Admin]);
+        // Rooms main and other, sales drop and other, everything.
+        let covered = |key: &ApiKey| {
+            let rooms = ["main", "other"].map(|room| key.covers_room(room));
+            (rooms, ["drop", "other"].map(|sale| key.covers_sale(sale)), key.covers_all())
+        };
+        assert_eq!(covered(&free()), ([true, true], [true, true], true));
+        assert_eq!(covered(&ApiKey { rooms: rooms(), ..free() }), ([true, false], [false, false], false));
+        assert_eq!(covered(&ApiKey { sales: sales(), ..free() }), ([false, false], [true, false], false));
+        assert_eq!(
+            covered(&ApiKey { rooms: rooms(), sales: sales(), ..free() }),
+            ([true, false], [true, false], false)
+        );
+    }
+
+    #[test]
+    fn a_key_stored_before_there_were_sales_reads() {
+        let mut stored = serde_json::to_value(key("a", "s", &[Scope::Shop])).expect("JSON");
+        stored.as_object_mut().expect("an object").remove("sales");
+        assert_eq!(serde_json::from_value::<ApiKey>(stored).expect("a key").sales, None);
     }
 
     #[test]

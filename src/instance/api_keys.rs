@@ -11,7 +11,7 @@ use super::{
     api_key::{ApiKey, NAME_MAX_CHARS, Origin, Scope, SecretHash, new_secret},
 };
 use crate::{
-    id::RoomId,
+    id::{RoomId, SaleId},
     room::settings::FieldError,
     store::{
         StoreError,
@@ -26,9 +26,12 @@ pub struct NewKey {
     /// What it is for, in the operator's words.
     pub name: String,
     pub scopes: BTreeSet<Scope>,
-    /// The rooms it is good for; all if left out.
+    /// The rooms it is good for; all if left out, none if only sales are named.
     #[serde(default)]
     pub rooms: Option<BTreeSet<RoomId>>,
+    /// The sales it is good for; all if left out, none if only rooms are named.
+    #[serde(default)]
+    pub sales: Option<BTreeSet<SaleId>>,
 }
 
 /// A key just made. Its secret is here and nowhere else, and never told again.
@@ -55,6 +58,7 @@ impl Instance {
             name: wanted.name,
             scopes: wanted.scopes,
             rooms: wanted.rooms,
+            sales: wanted.sales,
             origin: Origin::Created,
             created: Some(self.clock.now()),
             sha256: SecretHash::of(&secret),
@@ -72,7 +76,8 @@ impl Instance {
         if self.has_api_keys() {
             return Ok(None);
         }
-        let wanted = NewKey { name: "first-admin".to_owned(), scopes: [Scope::Admin].into(), rooms: None };
+        let scopes = [Scope::Admin].into();
+        let wanted = NewKey { name: "first-admin".to_owned(), scopes, rooms: None, sales: None };
         self.create_api_key(wanted).await.map(Some)
     }
 
@@ -111,12 +116,14 @@ impl NewKey {
         if self.scopes.is_empty() {
             return refuse("scopes", "must be at least one of read, shop, admin".to_owned());
         }
-        match &self.rooms {
-            Some(rooms) if rooms.is_empty() => refuse("rooms", "must name a room, or be left out for all".to_owned()),
-            Some(rooms) if rooms.len() > catalog::limit(Kind::Room) => {
-                refuse("rooms", format!("must be at most {} rooms", catalog::limit(Kind::Room)))
+        let named = |count: Option<usize>, field: &str, kind: Kind| match count {
+            Some(0) => refuse(field, "must name one, or be left out".to_owned()),
+            Some(count) if count > catalog::limit(kind) => {
+                refuse(field, format!("must be at most {}", catalog::limit(kind)))
             }
             _ => Ok(()),
-        }
+        };
+        named(self.rooms.as_ref().map(BTreeSet::len), "rooms", Kind::Room)?;
+        named(self.sales.as_ref().map(BTreeSet::len), "sales", Kind::Sale)
     }
 }

@@ -10,7 +10,11 @@ use super::{
     StartError,
     api_key::{ENV_ADMIN, Scope, SecretHash},
 };
-use crate::{id::RoomId, room::Document, token::SigningKey};
+use crate::{
+    id::{RoomId, SaleId},
+    room::Document,
+    token::SigningKey,
+};
 
 /// A secret of fewer bytes may be found by trying: nothing slows down a caller that tries keys, because ours are far
 /// beyond that.
@@ -37,9 +41,12 @@ pub struct Options {
 pub struct DeclaredKey {
     pub name: String,
     pub scopes: BTreeSet<Scope>,
-    /// The rooms it is good for; all if left out.
+    /// The rooms it is good for; all if left out, none if only sales are named.
     #[serde(default)]
     pub rooms: Option<BTreeSet<RoomId>>,
+    /// The sales it is good for; all if left out, none if only rooms are named.
+    #[serde(default)]
+    pub sales: Option<BTreeSet<SaleId>>,
     /// The SHA-256 of the secret, in hex.
     pub sha256: SecretHash,
 }
@@ -75,6 +82,9 @@ impl Options {
             }
             if key.rooms.as_ref().is_some_and(BTreeSet::is_empty) {
                 return refuse(&key.name, "names no room: leave `rooms` out to allow all");
+            }
+            if key.sales.as_ref().is_some_and(BTreeSet::is_empty) {
+                return refuse(&key.name, "names no sale: leave `sales` out to allow all");
             }
         }
         match &self.admin_secret {

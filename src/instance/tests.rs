@@ -52,7 +52,7 @@ fn clock(now: &Arc<AtomicU64>) -> Clock {
 }
 
 fn new_key(scopes: &[Scope]) -> NewKey {
-    NewKey { name: "a key".to_owned(), scopes: scopes.iter().copied().collect(), rooms: None }
+    NewKey { name: "a key".to_owned(), scopes: scopes.iter().copied().collect(), rooms: None, sales: None }
 }
 
 mod rooms;
@@ -88,6 +88,7 @@ mod keys {
             name: "till".to_owned(),
             scopes: [Scope::Shop].into(),
             rooms: None,
+            sales: None,
             sha256: SecretHash::of("till secret"),
         };
         let options = Options {
@@ -117,6 +118,7 @@ mod keys {
         assert_eq!(field(NewKey { name: " ".to_owned(), ..new_key(&[Scope::Read]) }).await, "name");
         assert_eq!(field(NewKey { name: "x".repeat(81), ..new_key(&[Scope::Read]) }).await, "name");
         assert_eq!(field(NewKey { rooms: Some([].into()), ..new_key(&[Scope::Read]) }).await, "rooms");
+        assert_eq!(field(NewKey { sales: Some([].into()), ..new_key(&[Scope::Read]) }).await, "sales");
         assert!(instance.api_keys().is_empty());
     }
 
@@ -137,6 +139,7 @@ mod keys {
                 name: name.to_owned(),
                 scopes: [Scope::Read].into(),
                 rooms: None,
+                sales: None,
                 sha256: SecretHash::of(name),
             };
             let refused = bench.start(Options { api_keys: vec![key.clone(), key], ..bench.options() }).await;

@@ -30,6 +30,8 @@ async fn a_bad_request_for_a_key_names_its_field() {
         (json!({ "name": "", "scopes": ["read"] }), "name"),
         (json!({ "name": "x", "scopes": ["root"] }), "scopes[0]"),
         (json!({ "name": "x", "scopes": ["read"], "rooms": [] }), "rooms"),
+        (json!({ "name": "x", "scopes": ["read"], "sales": [] }), "sales"),
+        (json!({ "name": "x", "scopes": ["read"], "sales": ["No Id"] }), "sales[0]"),
         (json!({ "name": "x", "scopes": ["read"], "secret": "mine" }), "secret"),
         (json!({ "scopes": ["read"] }), "name"),
     ] {
