@@ -7,7 +7,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Serialize};
 
-use super::{CLOCK_SKEW_MS, dashboard::DASHBOARD_COOKIE_MS, entry::ENTRY_PASS_MS, random_bytes};
+use super::{
+    CLOCK_SKEW_MS, RESERVATION_TOKEN_MAX_BYTES, TOKEN_MAX_BYTES, dashboard::DASHBOARD_COOKIE_MS, entry::ENTRY_PASS_MS,
+    random_bytes,
+};
 use crate::{room::bounds::SESSION_MAX_SECONDS, time::UnixMs};
 
 /// The bytes of an HMAC key: as many as SHA-256 gives.
@@ -28,11 +31,14 @@ pub enum Purpose {
     SessionCookie,
     /// The sign-in cookie of the operator's dashboard.
     Dashboard,
+    /// Reservations of sales.
+    Reservation,
 }
 
 impl Purpose {
     /// Every purpose: each needs a key.
-    pub const ALL: [Self; 5] = [Self::Ticket, Self::Pass, Self::EntryPass, Self::SessionCookie, Self::Dashboard];
+    pub const ALL: [Self; 6] =
+        [Self::Ticket, Self::Pass, Self::EntryPass, Self::SessionCookie, Self::Dashboard, Self::Reservation];
 
     /// The `typ` of what it signs.
     pub const fn typ(self) -> &'static str {
@@ -42,6 +48,7 @@ impl Purpose {
             Self::EntryPass => "dropgate-entry+jwt",
             Self::SessionCookie => "dropgate-session+jwt",
             Self::Dashboard => "dropgate-dashboard+jwt",
+            Self::Reservation => "dropgate-reservation+jwt",
         }
     }
 
@@ -49,7 +56,7 @@ impl Purpose {
     pub const fn algorithm(self) -> Algorithm {
         match self {
             Self::Pass | Self::EntryPass => Algorithm::ES256,
-            Self::Ticket | Self::SessionCookie | Self::Dashboard => Algorithm::HS256,
+            Self::Ticket | Self::SessionCookie | Self::Dashboard | Self::Reservation => Algorithm::HS256,
         }
     }
 
@@ -64,6 +71,16 @@ impl Purpose {
             // As long as the browser keeps the cookie.
             Self::SessionCookie => DAY_MS,
             Self::Dashboard => DASHBOARD_COOKIE_MS,
+            // A hold lives for a day at most, but what was bought is shown to its buyer while the sale stands.
+            Self::Reservation => 90 * DAY_MS,
+        }
+    }
+
+    /// The longest token of this purpose that is looked at, in bytes.
+    pub const fn token_max_bytes(self) -> usize {
+        match self {
+            Self::Reservation => RESERVATION_TOKEN_MAX_BYTES,
+            Self::Ticket | Self::Pass | Self::EntryPass | Self::SessionCookie | Self::Dashboard => TOKEN_MAX_BYTES,
         }
     }
 }
@@ -125,6 +142,7 @@ impl Slot {
             Purpose::EntryPass => "entry-pass",
             Purpose::SessionCookie => "session-cookie",
             Purpose::Dashboard => "dashboard",
+            Purpose::Reservation => "reservation",
         };
         format!("{purpose}-{}", self.generation)
     }

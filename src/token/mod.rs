@@ -1,4 +1,4 @@
-//! Signed tokens: tickets, passes, entry passes, session cookies, and the keys that sign them.
+//! Signed tokens: tickets, passes, entry passes, session cookies, reservations, and the keys that sign them.
 //!
 //! Each kind has its own keys, its own `typ` and a pinned algorithm; none is ever accepted as another.
 //! [`keys`] makes and rotates the keys, [`ring`] signs and verifies with those in force, one file a kind says
@@ -9,6 +9,7 @@ pub mod entry;
 pub mod keys;
 pub mod name;
 pub mod pass;
+pub mod reservation;
 pub mod return_url;
 pub mod ring;
 pub mod session;
@@ -21,6 +22,7 @@ pub use dashboard::DashboardCookie;
 pub use entry::EntryPass;
 pub use keys::{Purpose, SigningKey};
 pub use pass::Pass;
+pub use reservation::ReservationToken;
 pub use return_url::{ReturnPolicy, ReturnUrl};
 pub use ring::KeyRing;
 pub use session::SessionCookie;
@@ -30,6 +32,8 @@ use crate::room::Tag;
 
 /// The longest token that is looked at, in bytes: ours stay below 1 kB; whoever sends more sends something else.
 pub const TOKEN_MAX_BYTES: usize = 4_096;
+/// The same of a reservation: twenty lines of the longest SKUs, each letter escaped in JSON, all of it in base64.
+pub const RESERVATION_TOKEN_MAX_BYTES: usize = 8_192;
 
 /// How far the clocks of two machines may be apart, in ms: `iat` and `nbf` lie so far back, and a deadline is
 /// given so much grace.

@@ -12,7 +12,7 @@ use jsonwebtoken::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Purpose, SigningKey, TOKEN_MAX_BYTES, TokenError};
+use super::{Purpose, SigningKey, TokenError};
 use crate::time::UnixMs;
 
 /// All keys in force, ready to sign and verify. Rebuilt when the catalog changes.
@@ -90,7 +90,7 @@ impl KeyRing {
     }
 
     fn claims<C: DeserializeOwned>(&self, purpose: Purpose, token: &str) -> Option<C> {
-        if token.len() > TOKEN_MAX_BYTES {
+        if token.len() > purpose.token_max_bytes() {
             return None;
         }
         let (message, signature) = token.rsplit_once('.')?;

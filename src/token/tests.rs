@@ -9,7 +9,12 @@ use super::{
     keys::{self, PUBLISHED_BEFORE_MS, Policy, Slot},
     *,
 };
-use crate::{id::RoomId, room::SessionRef, time::UnixMs};
+use crate::{
+    id::{RoomId, SaleId},
+    room::SessionRef,
+    sale::{ReservationId, Sku},
+    time::UnixMs,
+};
 
 const NOW: UnixMs = UnixMs(1_800_000_000_000);
 const ISSUER: &str = "https://wait.shop.example";
@@ -56,14 +61,25 @@ fn dashboard_cookie() -> DashboardCookie {
     DashboardCookie { key: "env-admin".to_owned(), expires: NOW.plus_ms(3_600_000) }
 }
 
+fn reservation() -> ReservationToken {
+    ReservationToken {
+        sale: SaleId::parse("drop").unwrap(),
+        id: ReservationId(0xf5f4_7872_8414_888a_a45a_74fa_c051_e2c9),
+        lines: [(Sku::parse("shoe-42").unwrap(), 2)].into(),
+        deadline: NOW.plus_ms(300_007),
+        term: 0,
+    }
+}
+
 /// One token of each kind, with its purpose.
-fn all_kinds(ring: &KeyRing) -> [(Purpose, String); 5] {
+fn all_kinds(ring: &KeyRing) -> [(Purpose, String); 6] {
     [
         (Purpose::Ticket, ring.sign_ticket(&ticket(), NOW)),
         (Purpose::Pass, ring.sign_pass(&pass(), NOW)),
         (Purpose::EntryPass, ring.sign_entry_pass(&entry_pass(), NOW)),
         (Purpose::SessionCookie, ring.sign_session_cookie(&session_cookie(), NOW)),
         (Purpose::Dashboard, ring.sign_dashboard_cookie(&dashboard_cookie(), NOW)),
+        (Purpose::Reservation, ring.sign_reservation(&reservation(), NOW)),
     ]
 }
 
@@ -74,6 +90,7 @@ fn verify_as(ring: &KeyRing, purpose: Purpose, room: &RoomId, token: &str) -> Re
         Purpose::EntryPass => ring.verify_entry_pass(room, token, NOW).map(drop),
         Purpose::SessionCookie => ring.verify_session_cookie(room, token).map(drop),
         Purpose::Dashboard => ring.verify_dashboard_cookie(token, NOW).map(drop),
+        Purpose::Reservation => ring.verify_reservation(&reservation().sale, reservation().id, token).map(drop),
     }
 }
 
@@ -91,12 +108,13 @@ fn encode_part(value: &Value) -> String {
 fn each_kind_reads_back() {
     let ring = ring();
     let main = room("main");
-    let [(_, a), (_, b), (_, c), (_, d), (_, e)] = all_kinds(&ring);
+    let [(_, a), (_, b), (_, c), (_, d), (_, e), (_, f)] = all_kinds(&ring);
     assert_eq!(ring.verify_ticket(&main, &a), Ok(ticket()));
     assert_eq!(ring.verify_pass(&main, &b), Ok(pass()));
     assert_eq!(ring.verify_entry_pass(&main, &c, NOW), Ok(entry_pass()));
     assert_eq!(ring.verify_session_cookie(&main, &d), Ok(session_cookie()));
     assert_eq!(ring.verify_dashboard_cookie(&e, NOW), Ok(dashboard_cookie()));
+    assert_eq!(ring.verify_reservation(&reservation().sale, reservation().id, &f), Ok(reservation()));
     let draw = Ticket { kind: TicketKind::Draw, ..ticket() };
     assert_eq!(ring.verify_ticket(&main, &ring.sign_ticket(&draw, NOW)), Ok(draw));
 }
@@ -121,7 +139,7 @@ fn no_kind_is_taken_for_another() {
 #[test]
 fn no_kind_is_taken_for_another_even_with_one_key_for_all() {
     let mut keys = first_keys();
-    for pair in [[0, 3], [0, 4], [1, 2]] {
+    for pair in [[0, 3], [0, 4], [0, 5], [1, 2]] {
         (keys[pair[1]].kid, keys[pair[1]].secret) = (keys[pair[0]].kid.clone(), keys[pair[0]].secret.clone());
     }
     let ring = KeyRing::new(ISSUER, keys).unwrap();
@@ -131,7 +149,8 @@ fn no_kind_is_taken_for_another_even_with_one_key_for_all() {
 #[test]
 fn another_rooms_token_is_told_apart() {
     let ring = ring();
-    for (kind, token) in all_kinds(&ring).into_iter().filter(|(kind, _)| *kind != Purpose::Dashboard) {
+    let is_of_a_room = |kind: &Purpose| !matches!(kind, Purpose::Dashboard | Purpose::Reservation);
+    for (kind, token) in all_kinds(&ring).into_iter().filter(|(kind, _)| is_of_a_room(kind)) {
         assert_eq!(verify_as(&ring, kind, &room("other"), &token), Err(TokenError::OtherRoom), "{kind:?}");
     }
 }
@@ -286,6 +305,32 @@ fn a_pass_claims_what_the_contract_says_and_the_same_each_time() {
     assert_eq!(part(&ring.sign_pass(&pass(), NOW.plus_ms(5_000)), 1), claims);
     let other = Pass { session: SessionRef { tag: Tag(0x1235), ..session() }, ..pass() };
     assert_ne!(part(&ring.sign_pass(&other, NOW), 1)["jti"], claims["jti"]);
+}
+
+#[test]
+fn a_reservations_token_is_the_same_while_the_reservation_is() {
+    let ring = ring();
+    let (sale, id) = (reservation().sale, reservation().id);
+    let token = ring.sign_reservation(&reservation(), NOW);
+    assert_eq!(ring.sign_reservation(&reservation(), NOW.plus_ms(9_999)), token);
+    let extended = ReservationToken { deadline: reservation().deadline.plus_ms(1), ..reservation() };
+    assert_ne!(ring.sign_reservation(&extended, NOW), token);
+    let (other_sale, other_id) = (SaleId::parse("other").unwrap(), ReservationId(id.0 + 1));
+    assert_eq!(ring.verify_reservation(&other_sale, id, &token), Err(TokenError::Invalid));
+    assert_eq!(ring.verify_reservation(&sale, other_id, &token), Err(TokenError::Invalid));
+}
+
+#[test]
+fn the_largest_reservation_still_has_a_token_that_is_read() {
+    // Twenty of the longest SKUs, each letter of which JSON escapes.
+    let sku = |n: usize| Sku::parse(&format!("{}{}", "\\".repeat(126), n + 10)).unwrap();
+    let lines = (0..20).map(|n| (sku(n), 1_000_000_000)).collect();
+    let sale = SaleId::parse(&"s".repeat(63)).unwrap();
+    let largest = ReservationToken { sale, lines, deadline: UnixMs(1 << 53), term: 1 << 53, ..reservation() };
+    let ring = ring();
+    let token = ring.sign_reservation(&largest, NOW);
+    assert!((7_000..RESERVATION_TOKEN_MAX_BYTES).contains(&token.len()), "{}", token.len());
+    assert_eq!(ring.verify_reservation(&largest.sale, largest.id, &token), Ok(largest));
 }
 
 #[test]
