@@ -32,8 +32,8 @@ pub type Units = BTreeMap<Sku, u64>;
 pub enum EventKind {
     /// From available to held.
     Held { id: ReservationId, buyer: Option<Buyer>, lines: Units, deadline: UnixMs },
-    /// `lines` from held to sold, `returned` from held to available.
-    Confirmed { id: ReservationId, order: OrderRef, lines: Units, returned: Units },
+    /// `lines` from held to sold, `returned` from held to available; the buyer again, because `held` may be trimmed.
+    Confirmed { id: ReservationId, buyer: Option<Buyer>, order: OrderRef, lines: Units, returned: Units },
     /// From held to available, by the buyer or the shop.
     Released { id: ReservationId, lines: Units },
     /// From held to available, by its deadline.

@@ -159,7 +159,7 @@ impl Sale {
                 returned.insert(sku.clone(), held - sold);
             }
         }
-        self.emit(now, EventKind::Confirmed { id, order: order.clone(), lines, returned });
+        self.emit(now, EventKind::Confirmed { id, buyer, order: order.clone(), lines, returned });
         self.tell_levels(now, levels);
     }
 

@@ -51,6 +51,10 @@ pub struct Document {
     /// Whether those without a key see how many units are left.
     #[serde(default = "default::show_numbers")]
     pub show_numbers: bool,
+    /// Whether buying the whole of a reservation ends the session of the pass it was made with, so that the next in
+    /// line may come in.
+    #[serde(default)]
+    pub finish_session: bool,
 }
 
 /// One SKU of a sale.
