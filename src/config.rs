@@ -24,7 +24,7 @@ use crate::{
         limits::{CONNECTIONS_MAX, IN_FLIGHT_MAX},
     },
     instance::{DeclaredKey, Options, SigningPolicy},
-    room,
+    room, sale,
     time::UnixMs,
     token::{self, keys::Purpose},
 };
@@ -44,6 +44,8 @@ pub struct Config {
     pub keys: Vec<DeclaredKey>,
     /// Rooms that are created at start where they do not exist; those that do are left alone.
     pub rooms: Vec<room::Document>,
+    /// Sales that are created at start where they do not exist; those that do are left alone.
+    pub sales: Vec<sale::Document>,
     /// The room to make if, the declared ones created, there is none at all: `--shop`.
     #[serde(skip)]
     pub first_room: Option<Box<room::Document>>,
@@ -189,6 +191,7 @@ impl Config {
         Options {
             public_url: public_url.as_str().to_owned(),
             rooms: self.rooms.clone(),
+            sales: self.sales.clone(),
             api_keys: self.keys.clone(),
             admin_secret: self.admin_key.clone(),
             signing: self.signing.policy(),

@@ -31,7 +31,7 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments) -> Result<(), Failure> {
     let rooms = config::load_file(&arguments.config)?.rooms;
     if rooms.is_empty() {
-        return Err(Failure::Usage(format!("{} declares no rooms", arguments.config.display())));
+        return Err(Failure::Usage(format!("{} declares neither rooms nor sales", arguments.config.display())));
     }
     let remote = Remote::new(arguments.url.clone(), Some(arguments.key.read()?))?;
     for room in &rooms {

@@ -20,7 +20,7 @@ use crate::room;
 /// What a variable of ours starts with.
 const PREFIX: &str = "DROPGATE_";
 
-/// The sections that the environment can set; lists of rooms and keys are the file's alone.
+/// The sections that the environment can set; lists of rooms, sales and keys are the file's alone.
 const SECTIONS: [&str; 5] = ["server", "store", "limits", "log", "signing"];
 
 /// The variable of the key `env-admin`, which has no place in the file.
@@ -116,7 +116,8 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     };
     let mut config = merge(file.as_ref(), sources)?;
     // Lists come from the file alone, and its own parser keeps keys and dates exactly as written.
-    (config.rooms, config.keys, config.signing.keys) = (declared.rooms, declared.keys, declared.signing.keys);
+    (config.rooms, config.sales) = (declared.rooms, declared.sales);
+    (config.keys, config.signing.keys) = (declared.keys, declared.signing.keys);
     config.admin_key = admin_key(&sources.environment)?;
     config.first_room = sources.flags.shop.as_deref().map(first_room).transpose()?.map(Box::new);
     read_signing_secrets(&mut config, file.as_ref())?;
@@ -173,9 +174,6 @@ fn parse_file(file: &FileText) -> Result<Config, ConfigError> {
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().to_string();
         let mut refused = refuse(error.inner(), if path == "." { String::new() } else { path });
-        if refused.key == "sales" {
-            refused.detail = "sales are not in this version: only rooms can be declared".to_owned();
-        }
         // TOML has dates of its own, which is what anyone would try first.
         if refused.key.ends_with("_at") && refused.detail.starts_with("invalid type: map") {
             refused.detail = "a time stands in quotes, like \"2030-01-31T18:00:00Z\"".to_owned();
@@ -338,6 +336,9 @@ fn check_each(config: &Config) -> Result<(), (String, String)> {
         if key.rooms.as_ref().is_some_and(BTreeSet::is_empty) {
             return Err((format!("keys[{i}].rooms"), "leave it out to allow all rooms".to_owned()));
         }
+        if key.sales.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Err((format!("keys[{i}].sales"), "leave it out to allow all sales".to_owned()));
+        }
         if !names.insert(&key.name) {
             return Err((format!("keys[{i}].name"), format!("there is already a key {:?}", key.name)));
         }
@@ -347,6 +348,17 @@ fn check_each(config: &Config) -> Result<(), (String, String)> {
         room.validate().map_err(|error| (format!("rooms[{i}].{}", error.field), error.detail))?;
         if !ids.insert(room.id.as_str()) {
             return Err((format!("rooms[{i}].id"), format!("there is already a room {:?}", room.id.as_str())));
+        }
+    }
+    check_sales(config)
+}
+
+fn check_sales(config: &Config) -> Result<(), (String, String)> {
+    let mut ids = BTreeSet::new();
+    for (i, sale) in config.sales.iter().enumerate() {
+        sale.validate().map_err(|error| (format!("sales[{i}].{}", error.field), error.detail))?;
+        if !ids.insert(sale.id.as_str()) {
+            return Err((format!("sales[{i}].id"), format!("there is already a sale {:?}", sale.id.as_str())));
         }
     }
     Ok(())

@@ -55,7 +55,7 @@ fn the_reference_is_the_defaults() {
 #[test]
 fn every_setting_of_the_reference_can_be_switched_on() {
     let config = from_file(&reference_in_full()).unwrap();
-    assert_eq!((config.rooms.len(), config.keys.len(), config.signing.keys.len()), (1, 1, 2));
+    assert_eq!((config.rooms.len(), config.sales.len(), config.keys.len(), config.signing.keys.len()), (1, 1, 1, 2));
 }
 
 #[rstest]
@@ -159,7 +159,6 @@ const ROOM: &str = "[[rooms]]\nid = 'a'\nname = 'A'\nshop_url = 'https://a.examp
     "dropgate.toml:3: server.listen_on: unknown field `listen_on`, expected one of"
 )]
 #[case::section("[servr]\n", "dropgate.toml:1: servr: unknown field `servr`")]
-#[case::sales("[[sales]]\nid = 'drop'\n", "dropgate.toml:1: sales: sales are not in this version")]
 #[case::bare_time(
     "[[rooms]]\nid = 'a'\nname = 'A'\nshop_url = 'https://a.example'\nopens_at = 2030-01-31T18:00:00Z\n",
     "dropgate.toml:5: rooms[0].opens_at: a time stands in quotes"

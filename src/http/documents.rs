@@ -6,7 +6,10 @@ use actix_web::{
 };
 use serde_json::Value;
 
-use super::problem::{Code, Problem};
+use super::{
+    problem::{Code, Problem},
+    sale_refusals,
+};
 use crate::{instance::OperateError, store::catalog::Expect};
 
 /// What a caller says about the version that stands there.
@@ -93,6 +96,7 @@ impl From<OperateError> for Problem {
             OperateError::Unknown => Self::new(Code::NotFound, "there is no such document, or not any more"),
             OperateError::Stale { found } => stale(found),
             OperateError::Conflict(detail) => Self::new(Code::Conflict, detail),
+            OperateError::Refused(refusal) => sale_refusals::problem(refusal),
             OperateError::Full { limit } => {
                 Self::new(Code::LimitExceeded, format!("there may be at most {limit}, and so many there are"))
                     .with("limit", limit)

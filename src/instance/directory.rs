@@ -17,11 +17,14 @@ use crate::{
         Backend,
         batcher::Lane,
         catalog::{Entry, Kind},
-        sale_lane::SaleLane,
     },
     telemetry::Metrics,
     token::{KeyRing, SigningKey, ring::KeyError},
 };
+
+/// How often one refresh looks again because a sale refused its document and it was taken back: once for that, and
+/// once more for another who wrote meanwhile. What is left then is the next refresh's.
+const REFRESH_ROUNDS: usize = 3;
 
 /// How many rooms are told of their settings at a time: enough to hide the store's latency at start, few enough not to
 /// crowd out visitors.
@@ -99,9 +102,8 @@ impl Reader<'_> {
         let Some(document) = documents::read::<sale::Document>(entry) else {
             return before.map(Arc::clone);
         };
-        let new_lane = || SaleLane::new(self.store.clone(), document.id.clone());
-        let lane = before.map_or_else(new_lane, |sale| Arc::clone(&sale.lane));
-        Some(Arc::new(LiveSale { id: document.id.clone(), document: Arc::new(document), version: entry.version, lane }))
+        let before = before.map(Arc::as_ref);
+        Some(Arc::new(LiveSale::new(document, entry.version, entry.first_epoch, before, self.store)))
     }
 
     fn lane(&self, room: &RoomId) -> Arc<Lane<Backend>> {
@@ -115,7 +117,19 @@ impl Instance {
     /// # Errors
     /// The store does not answer. What was learned until then stays.
     pub(super) async fn refresh(&self) -> Result<(), OperateError> {
-        let following = self.following.lock().await;
+        for _ in 0..REFRESH_ROUNDS {
+            self.follow().await?;
+            self.configure_rooms().await?;
+            if !self.configure_sales().await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in the catalog as it stands.
+    async fn follow(&self) -> Result<(), OperateError> {
+        let _following = self.following.lock().await;
         let last = self.directory.load_full();
         let listing = self.documents.list(last.revision).await?;
         if let Some(entries) = listing.entries {
@@ -126,13 +140,12 @@ impl Instance {
                 Err(error) => tracing::error!(%error, "the signing keys can't be read"),
             }
         }
-        drop(following);
-        self.configure_lagging().await
+        Ok(())
     }
 
-    /// Tells the rooms and sales of their documents that may not know them: new ones, changed ones, and those whose writer died
+    /// Tells the rooms of their documents that may not know them: new ones, changed ones, and those whose writer died
     /// before it told them.
-    async fn configure_lagging(&self) -> Result<(), OperateError> {
+    async fn configure_rooms(&self) -> Result<(), OperateError> {
         let directory = self.directory.load_full();
         let lagging: Vec<_> = directory.rooms.values().filter(|room| room.lags()).cloned().collect();
         for some in lagging.chunks(CONFIGURE_AT_ONCE) {
@@ -141,14 +154,24 @@ impl Instance {
                 answer?;
             }
         }
+        Ok(())
+    }
+
+    /// The same for sales. A stock can refuse its document, which then is taken back: whether one was.
+    async fn configure_sales(&self) -> Result<bool, OperateError> {
+        let directory = self.directory.load_full();
         let lagging: Vec<_> = directory.sales.values().filter(|sale| sale.lags()).cloned().collect();
+        let mut taken_back = false;
         for some in lagging.chunks(CONFIGURE_AT_ONCE) {
             let told = some.iter().map(|sale| sale.lane.submit(sale.configure()));
-            for answer in futures_util::future::join_all(told).await {
-                answer?;
+            for (sale, answer) in some.iter().zip(futures_util::future::join_all(told).await) {
+                if let sale::Outcome::Refused(refusal) = answer?.outcome {
+                    self.take_back(sale, &refusal).await?;
+                    taken_back = true;
+                }
             }
         }
-        Ok(())
+        Ok(taken_back)
     }
 }
 

@@ -1,14 +1,13 @@
-//! One room, and one sale, as this instance serves it.
+//! One room as this instance serves it.
 
 use std::{any::Any, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 
 use crate::{
-    id::{RoomId, SaleId},
+    id::RoomId,
     room::{Command, Document, Epoch, Rules},
-    sale,
-    store::{Backend, batcher::Lane, sale_lane::SaleLane},
+    store::{Backend, batcher::Lane},
     time::UnixMs,
     token::ReturnPolicy,
 };
@@ -68,27 +67,6 @@ impl LiveRoom {
     /// Whether a tick at `now` would do something.
     pub(super) fn wants_tick(&self, now: UnixMs) -> bool {
         self.lane.view().is_some_and(|view| view.wants_tick(now))
-    }
-}
-
-/// A sale this instance serves.
-pub struct LiveSale {
-    pub id: SaleId,
-    pub document: Arc<sale::Document>,
-    /// The document's version in the catalog.
-    pub version: u64,
-    pub lane: Arc<SaleLane<Backend>>,
-}
-
-impl LiveSale {
-    /// The command that makes the stock obey this document; a sale that already does ignores it.
-    pub(super) fn configure(&self) -> sale::Command {
-        sale::Command::Configure { version: self.version, rules: self.document.rules() }
-    }
-
-    /// Whether the stock may not obey this document yet.
-    pub(super) fn lags(&self) -> bool {
-        self.lane.header().is_none_or(|header| header.version < self.version)
     }
 }
 

@@ -1,5 +1,5 @@
-//! What one running process knows: the rooms it serves with their latest views, the keys in force, the API
-//! keys. It follows the catalog, ticks the rooms, and knows nothing of HTTP.
+//! What one running process knows: the rooms and sales it serves with their latest views, the keys in force, the API
+//! keys. It follows the catalog, ticks rooms and sales, and knows nothing of HTTP.
 //!
 //! Look-ups read one [`directory`] that is replaced as a whole, so that a request takes no lock and never sees half
 //! a change. [`rooms`] and [`api_keys`] are what operators do, [`signing`] keeps keys to sign with, [`tasks`]
@@ -10,7 +10,9 @@ mod api_keys;
 mod directory;
 mod documents;
 mod live;
+mod live_sale;
 mod options;
+mod reading;
 mod rooms;
 mod sales;
 mod signing;
@@ -32,15 +34,18 @@ use self::{
 };
 pub use self::{
     api_keys::{CreatedKey, NewKey},
-    live::{LiveRoom, LiveSale, Memo},
+    live::{LiveRoom, Memo},
+    live_sale::LiveSale,
     options::{DeclaredKey, Options, SigningPolicy},
-    rooms::{PutRoom, read_document},
-    sales::PutSale,
+    reading::read_document,
+    rooms::PutRoom,
+    sales::{LiveHolds, PutSale},
 };
 use crate::{
     clock::Clock,
     id::RoomId,
     room::{Document, settings::FieldError},
+    sale,
     store::{
         Backend, StoreError,
         catalog::{Expect, Kind},
@@ -86,6 +91,9 @@ pub enum StartError {
     /// A declared room can't be taken.
     #[error("room `{room}`: {error}")]
     Room { room: String, error: FieldError },
+    /// A declared sale can't be taken.
+    #[error("sale `{sale}`: {error}")]
+    Sale { sale: String, error: FieldError },
     /// Two keys of one name, or a key that says nothing.
     #[error("key `{name}`: {detail}")]
     Key { name: String, detail: String },
@@ -111,6 +119,9 @@ pub enum OperateError {
     /// It can't be done while things are as they are.
     #[error("{0}")]
     Conflict(String),
+    /// The sale refused, and says why itself.
+    #[error("the sale refused: {0:?}")]
+    Refused(sale::Refusal),
     /// There are as many as there may be.
     #[error("there may be at most {limit} of them")]
     Full { limit: usize },
@@ -132,6 +143,7 @@ impl Instance {
         options.check()?;
         let documents = Documents { store };
         declare_rooms(&documents, &options.rooms).await?;
+        declare_sales(&documents, &options.sales).await?;
         let directory = load(&documents, &options, &metrics, clock.now()).await?;
         let started = clock.now();
         let instance = Arc::new(Self {
@@ -255,6 +267,19 @@ async fn declare_rooms(documents: &Documents, rooms: &[Document]) -> Result<(), 
             Err(OperateError::Invalid(error)) => {
                 return Err(StartError::Room { room: document.id.to_string(), error });
             }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// The same for declared sales.
+async fn declare_sales(documents: &Documents, sales: &[sale::Document]) -> Result<(), StartError> {
+    for document in sales {
+        let id = document.id.to_string();
+        document.validate().map_err(|error| StartError::Sale { sale: id.clone(), error })?;
+        match documents.put(Kind::Sale, id, document, Expect::Absent).await {
+            Ok(_) | Err(OperateError::Stale { .. }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     id::{RoomId, SaleId},
     room::Document,
+    sale,
     token::SigningKey,
 };
 
@@ -26,6 +27,8 @@ pub struct Options {
     pub public_url: String,
     /// Rooms to create if they do not exist.
     pub rooms: Vec<Document>,
+    /// Sales to create if they do not exist.
+    pub sales: Vec<sale::Document>,
     /// API keys from the configuration.
     pub api_keys: Vec<DeclaredKey>,
     /// The secret of the key `env-admin`.

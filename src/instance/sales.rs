@@ -2,10 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{Instance, LiveSale, OperateError};
+use serde_json::Value;
+
+use super::{Instance, LiveSale, OperateError, reading::patched, rooms::PATCH_TRIES};
 use crate::{
-    sale::{Command, Document, Outcome, Refusal},
-    store::catalog::{Expect, Kind},
+    room::settings::FieldError,
+    sale::{Command, Document, Outcome, Refusal, ReservationId, Sku, view::Item},
+    store::{
+        StoreError,
+        catalog::{Expect, Kind},
+    },
 };
 
 /// A sale after a write.
@@ -15,24 +21,137 @@ pub struct PutSale {
     pub created: bool,
 }
 
+/// What a deletion does about units that buyers hold at that moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiveHolds {
+    /// The sale stays: somebody may be paying.
+    Respect,
+    /// They go with the sale.
+    Drop,
+}
+
 impl Instance {
-    /// Creates a sale or replaces its document; in force here when this returns, everywhere within a second.
-    /// A changed total restocks or withdraws the difference to the former document's.
+    /// Creates a sale or replaces its document; in force here when this returns, everywhere within a second. The same
+    /// document again changes nothing. A changed total restocks or withdraws the difference to the former document's.
     ///
     /// # Errors
-    /// Nothing changed, except where the store was lost underway.
+    /// Nothing changed, except where the store was lost underway. `Conflict` where units that are held or sold would
+    /// vanish.
     pub async fn put_sale(&self, document: &Document, expect: Expect) -> Result<PutSale, OperateError> {
         let _operating = self.operating.lock().await;
         document.validate()?;
         if let Some(sale) = self.sale(document.id.as_str()) {
-            let answer = sale.lane.submit(Command::Consider { rules: document.rules() }).await?;
-            if let Outcome::Refused(Refusal::Conflict { detail }) = answer.outcome {
-                return Err(OperateError::Conflict(detail));
-            }
+            consider(&sale, document).await?;
         }
         let created = self.documents.put(Kind::Sale, document.id.to_string(), document, expect).await?;
         self.refresh().await?;
         let sale = self.sale(document.id.as_str()).ok_or(OperateError::Unknown)?;
-        Ok(PutSale { sale, created })
+        if *sale.document == *document {
+            return Ok(PutSale { sale, created });
+        }
+        // Units were taken after the question and before the document: it was taken back, or another has come since.
+        consider(&sale, document).await?;
+        Err(OperateError::Conflict("the stock, or the document, changed in the meantime: look again".to_owned()))
+    }
+
+    /// Changes single settings of a sale by a merge patch (RFC 7396): a `null` takes the default, a list is replaced.
+    ///
+    /// # Errors
+    /// As for [`Instance::put_sale`].
+    pub async fn patch_sale(&self, id: &str, patch: &Value, expect: Expect) -> Result<PutSale, OperateError> {
+        for _ in 0..PATCH_TRIES {
+            let sale = self.sale(id).ok_or(OperateError::Unknown)?;
+            if let Expect::Version(version) = expect
+                && version != sale.version
+            {
+                return Err(OperateError::Stale { found: Some(sale.version) });
+            }
+            let document = patched(&*sale.document, patch)?;
+            match self.put_sale(&document, Expect::Version(sale.version)).await {
+                // Somebody wrote in between, perhaps through another instance: see what, and patch that.
+                Err(OperateError::Stale { .. }) => self.refresh().await?,
+                other => return other,
+            }
+        }
+        Err(OperateError::Conflict("the sale is being changed by others all the time".to_owned()))
+    }
+
+    /// Deletes a sale with everything sold and held in it, also for a later sale of this id.
+    ///
+    /// # Errors
+    /// As for [`Instance::put_sale`]; `Conflict` where units are held and that is to be respected.
+    pub async fn delete_sale(self: &Arc<Self>, id: &str, expect: Expect, holds: LiveHolds) -> Result<(), OperateError> {
+        let sale = self.sale(id).ok_or(OperateError::Unknown)?;
+        let instance = Arc::clone(self);
+        // In a task of its own: a caller that goes away in the middle leaves no half.
+        let deleting = self.options.runtime.spawn(async move { instance.forget_sale(&sale, expect, holds).await });
+        deleting.await.map_err(|error| StoreError::Unavailable(error.to_string()))?
+    }
+
+    async fn forget_sale(&self, sale: &LiveSale, expect: Expect, holds: LiveHolds) -> Result<(), OperateError> {
+        let _operating = self.operating.lock().await;
+        let held = sale.lane.submit(Command::Tick).await?.header.map_or(0, |header| header.held);
+        if held > 0 && holds == LiveHolds::Respect {
+            return Err(OperateError::Conflict(format!(
+                "{held} units are held, and their buyers may be paying: set closes_at and wait for them, or send \
+                 If-Match to delete the sale all the same"
+            )));
+        }
+        // The catalog first: nobody configures the sale again after that, and what a crash leaves behind in the store
+        // makes way for the next sale of this id, which is born later.
+        self.documents.delete(Kind::Sale, sale.id.to_string(), expect, 0).await?;
+        let refreshed = self.refresh().await;
+        sale.lane.submit(Command::Delete { born: sale.born }).await?;
+        refreshed
+    }
+
+    /// Adds units to an item, or withdraws some that are available; `id` makes it happen once however often it is sent.
+    /// The document keeps its total: that is what the sale began with, and only a change of it moves the stock. Answers
+    /// the item as it is after.
+    ///
+    /// # Errors
+    /// There is no such sale, the sale refused, or the store does not answer.
+    pub async fn restock_sale(
+        &self,
+        sale: &str,
+        id: ReservationId,
+        sku: &Sku,
+        delta: i64,
+    ) -> Result<Item, OperateError> {
+        let sale = self.sale(sale).ok_or(OperateError::Unknown)?;
+        match sale.lane.submit(Command::Restock { id, sku: sku.clone(), delta }).await?.outcome {
+            Outcome::Refused(refusal) => return Err(OperateError::Refused(refusal)),
+            _ => {}
+        }
+        let items = sale.items().await?.map(|view| view.items).unwrap_or_default();
+        let unknown = || OperateError::Refused(Refusal::UnknownSku { sku: sku.clone() });
+        items.into_iter().find(|item| item.sku == *sku).ok_or_else(unknown)
+    }
+
+    /// Puts the document back that the stock obeys, because it refused the one that stands there: units were taken after
+    /// the writer had asked, or the writer died in between. Documents that lie would be obeyed some day, when the units
+    /// come back and nobody remembers.
+    pub(super) async fn take_back(&self, sale: &LiveSale, refusal: &Refusal) -> Result<(), OperateError> {
+        let Outcome::Rules(rules) = sale.lane.submit(Command::Rules).await?.outcome else { return Ok(()) };
+        if rules == sale.document.rules() {
+            // Another instance asked once more and was heard.
+            return Ok(());
+        }
+        tracing::warn!(sale = %sale.id, ?refusal, "the stock can't obey its new document, which is taken back");
+        let former = sale.document_obeying(&rules);
+        match self.documents.put(Kind::Sale, sale.id.to_string(), &former, Expect::Version(sale.version)).await {
+            Ok(_) | Err(OperateError::Stale { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Asks the stock whether it could obey a document.
+async fn consider(sale: &LiveSale, document: &Document) -> Result<(), OperateError> {
+    match sale.lane.submit(Command::Consider { rules: document.rules() }).await?.outcome {
+        Outcome::Refused(Refusal::Conflict { detail }) => Err(OperateError::Conflict(detail)),
+        Outcome::Refused(Refusal::Invalid { field, detail }) => Err(FieldError { field, detail }.into()),
+        // A sale that was written and not made yet takes anything.
+        _ => Ok(()),
     }
 }

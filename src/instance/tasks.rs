@@ -1,4 +1,4 @@
-//! What runs by itself: following the catalog, ticking the rooms, renewing signing keys.
+//! What runs by itself: following the catalog, ticking rooms and sales, renewing signing keys.
 
 use std::{
     sync::{Arc, Weak},
@@ -13,15 +13,20 @@ use tokio::{
 };
 
 use super::Instance;
-use crate::room::Command;
+use crate::{room::Command, sale};
 
 /// How often the catalog is asked what changed: a change shall reach every instance within a second, the trip included.
 const REFRESH_EVERY: Duration = Duration::from_millis(900);
 
-/// How often a room with something to do is ticked: a called visitor sees it at most this much later.
+/// How often a room or sale with something to do is ticked: a called visitor, or who waits for units, sees it at most
+/// this much later.
 const TICK_EVERY: Duration = Duration::from_millis(250);
 
-/// How many rooms are ticked at a time: an installation of a thousand rooms shall not flood its own store.
+/// The most ticks of one sale in a row: each expires some holds, so that tens of thousands due at one instant are back
+/// within seconds though nobody asks, and yet leave room for others in between.
+const TICKS_OF_A_SALE: usize = 64;
+
+/// How many rooms, or sales, are ticked at a time: an installation of a thousand shall not flood its own store.
 const TICKS_AT_ONCE: usize = 32;
 
 /// How often signing keys are looked at; they live for days and are published minutes ahead.
@@ -65,7 +70,7 @@ impl Instance {
             Beat::Refresh => self.refresh().await,
             Beat::Signing => self.keep_signing_keys().await,
             Beat::Tick => {
-                self.tick_rooms().await;
+                tokio::join!(self.tick_rooms(), self.tick_sales());
                 Ok(())
             }
         };
@@ -84,6 +89,27 @@ impl Instance {
             .for_each_concurrent(TICKS_AT_ONCE, async |room| {
                 if let Err(error) = room.lane.submit(Command::Tick).await {
                     tracing::debug!(room = %room.id, %error, "a room could not be ticked");
+                }
+            })
+            .await;
+    }
+
+    /// Ticks every sale that has holds due. Buyers do not need it, because every batch expires what is due; the line, the
+    /// shop's stock page and the figures do, while nobody buys.
+    pub(super) async fn tick_sales(&self) {
+        let now = self.clock.now();
+        let directory = self.directory.load_full();
+        let due = directory.sales.values().filter(|sale| sale.wants_tick(now)).cloned().collect::<Vec<_>>();
+        stream::iter(due)
+            .for_each_concurrent(TICKS_AT_ONCE, async |sale| {
+                for _ in 0..TICKS_OF_A_SALE {
+                    if let Err(error) = sale.lane.submit(sale::Command::Tick).await {
+                        tracing::debug!(sale = %sale.id, %error, "a sale could not be ticked");
+                        return;
+                    }
+                    if !sale.wants_tick(now) {
+                        return;
+                    }
                 }
             })
             .await;

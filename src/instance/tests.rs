@@ -26,6 +26,7 @@ impl Bench {
         Options {
             public_url: "https://line.example".to_owned(),
             rooms: Vec::new(),
+            sales: Vec::new(),
             api_keys: Vec::new(),
             admin_secret: None,
             signing: SigningPolicy::default(),
@@ -56,6 +57,7 @@ fn new_key(scopes: &[Scope]) -> NewKey {
 }
 
 mod rooms;
+mod sales;
 
 mod keys {
     use secrecy::ExposeSecret;

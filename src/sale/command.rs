@@ -57,12 +57,14 @@ pub struct Line {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Creates the sale or changes its settings; a `version` not above the sale's own changes nothing. A changed
-    /// total restocks or withdraws the difference to the former document.
-    Configure { version: u64, rules: Rules },
+    /// total restocks or withdraws the difference to the former document. `born` is the version that the sale's first
+    /// document had: what is left of a sale born earlier under this id makes way whole, and one born later stays.
+    Configure { version: u64, born: u64, rules: Rules },
     /// Says whether `rules` could be configured now; changes nothing.
     Consider { rules: Rules },
-    /// Forgets the sale with all its records.
-    Delete,
+    /// Forgets the sale with all its records, if it was not born after `born`: so a deletion that arrives late does not
+    /// take the next sale of this id with it.
+    Delete { born: u64 },
     /// Expires what is due; every batch does so first by itself.
     Tick,
     /// Adds units to a SKU, or withdraws some that are available. `id` makes it idempotent.
@@ -81,6 +83,8 @@ pub enum Command {
     Release { id: ReservationId },
     /// Lets the hold live at least `seconds` from now, within the bounds of the sale.
     Extend { id: ReservationId, seconds: u64 },
+    /// Asks for the rules in force; changes nothing.
+    Rules,
     /// Asks for all items; changes nothing.
     Items,
     /// Events after `after`, at most `limit`; changes nothing.
@@ -203,6 +207,7 @@ pub enum Outcome {
     Done,
     Reservation(Reservation),
     Items(View),
+    Rules(Rules),
     Events(Vec<Event>),
     Refused(Refusal),
     /// Holds that are due still stand in the way: to be sent again while the store expires them.

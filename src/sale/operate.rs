@@ -13,9 +13,10 @@ use crate::time::UnixMs;
 
 impl Sale {
     /// A sale with all its units available; folding its outbox from nothing gives them.
-    pub(super) fn new(now: UnixMs, version: u64, rules: &Rules) -> Self {
+    pub(super) fn new(now: UnixMs, version: u64, born: u64, rules: &Rules) -> Self {
         let mut sale = Self {
             version,
+            born,
             rules: Rules { items: BTreeMap::new(), ..rules.clone() },
             last: now,
             stock: BTreeMap::new(),
@@ -33,8 +34,8 @@ impl Sale {
     }
 
     /// Changes the settings. A changed total restocks or withdraws the difference to the former document's.
-    pub(super) fn configure(&mut self, now: UnixMs, version: u64, rules: &Rules) -> (Outcome, bool) {
-        if version <= self.version {
+    pub(super) fn configure(&mut self, now: UnixMs, version: u64, born: u64, rules: &Rules) -> (Outcome, bool) {
+        if born != self.born || version <= self.version {
             return (Outcome::Done, false);
         }
         match self.consider(rules) {

@@ -121,6 +121,29 @@ impl Document {
         }
     }
 
+    /// This document with everything that the stock obeys as `rules` have it.
+    #[must_use]
+    pub fn obeying(&self, rules: &Rules) -> Self {
+        let named = |sku: &Sku| self.items.iter().find(|item| item.sku == *sku).map(|item| item.name.clone());
+        let item = |(sku, item): (&Sku, &ItemRules)| Item {
+            sku: sku.clone(),
+            name: named(sku).unwrap_or_else(|| sku.to_string()),
+            total: item.total,
+            per_buyer: item.per_buyer,
+        };
+        Self {
+            items: rules.items.iter().map(item).collect(),
+            hold_seconds: rules.hold_ms / 1000,
+            hold_max_seconds: rules.hold_max_ms / 1000,
+            payment_grace_seconds: rules.payment_grace_ms / 1000,
+            max_units_per_buyer: rules.max_units_per_buyer,
+            requires_pass: rules.requires_pass.clone(),
+            opens_at: rules.opens_at.map(Timestamp),
+            closes_at: rules.closes_at.map(Timestamp),
+            ..self.clone()
+        }
+    }
+
     /// The part the stock obeys. Call on a validated document.
     pub fn rules(&self) -> Rules {
         let item_rules = |item: &Item| (item.sku.clone(), ItemRules { total: item.total, per_buyer: item.per_buyer });

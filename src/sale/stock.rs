@@ -26,6 +26,8 @@ pub const GRANTS_PER_BUYER: u64 = 50;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sale {
     pub(super) version: u64,
+    /// The version of its first document: tells it from other sales of the same id, before it and after.
+    pub(super) born: u64,
     pub(super) rules: Rules,
     /// Time never runs backwards in a sale.
     pub(super) last: UnixMs,
@@ -102,12 +104,12 @@ impl Sale {
 
     fn one(slot: &mut Option<Sale>, now: UnixMs, command: &Command, changed: &mut bool) -> Outcome {
         match (slot.as_mut(), command) {
-            (_, Command::Delete) => {
-                *changed |= slot.take().is_some();
+            (_, Command::Delete { born }) => {
+                *changed |= slot.take_if(|sale| sale.born <= *born).is_some();
                 Outcome::Done
             }
-            (None, Command::Configure { version, rules }) => {
-                *slot = Some(Self::new(now, *version, rules));
+            (found, Command::Configure { version, born, rules }) if found.as_ref().is_none_or(|f| f.born < *born) => {
+                *slot = Some(Self::new(now, *version, *born, rules));
                 *changed = true;
                 Outcome::Done
             }
@@ -127,19 +129,20 @@ impl Sale {
     /// The outcome of one command, and whether it changed the state.
     fn dispatch(&mut self, now: UnixMs, command: &Command) -> (Outcome, bool) {
         match command {
-            Command::Configure { version, rules } => self.configure(now, *version, rules),
+            Command::Configure { version, born, rules } => self.configure(now, *version, *born, rules),
             Command::Restock { id, sku, delta } => self.restock(now, *id, sku, *delta),
             Command::Reserve(reserve) => self.reserve(now, reserve),
             Command::Paying { id } => self.paying(now, *id),
             Command::Confirm(confirm) => self.confirm(now, confirm),
             Command::Release { id } => self.release(now, *id),
             Command::Extend { id, seconds } => self.extend(now, *id, *seconds),
-            Command::Tick | Command::Delete => (Outcome::Done, false),
+            Command::Tick | Command::Delete { .. } => (Outcome::Done, false),
             Command::Consider { rules } => {
                 (self.consider(rules).map_or_else(Outcome::Refused, |()| Outcome::Done), false)
             }
             Command::Lookup { id, fingerprint, lines } => (self.lookup(now, *id, *fingerprint, lines), false),
             Command::Look { id } => (self.look(*id), false),
+            Command::Rules => (Outcome::Rules(self.rules.clone()), false),
             Command::Items => (Outcome::Items(self.view(now)), false),
             Command::Events { after, limit } => (Outcome::Events(self.outbox.after(*after, *limit)), false),
         }
@@ -322,7 +325,14 @@ impl Sale {
     /// All items as of `now`.
     pub fn view(&self, now: UnixMs) -> View {
         let now = now.max(self.last);
-        View { now, version: self.version, phase: self.phase(now), items: self.items(), seq: self.outbox.seq() }
+        View {
+            now,
+            version: self.version,
+            born: self.born,
+            phase: self.phase(now),
+            items: self.items(),
+            seq: self.outbox.seq(),
+        }
     }
 
     /// What every answer carries; its cost does not grow with the number of SKUs.
@@ -331,6 +341,7 @@ impl Sale {
         Header {
             now,
             version: self.version,
+            born: self.born,
             phase: self.phase(now),
             available: self.available,
             held: self.held,

@@ -10,6 +10,8 @@ use crate::time::UnixMs;
 pub struct View {
     pub now: UnixMs,
     pub version: u64,
+    /// The version of the sale's first document: another sale of the same id has another.
+    pub born: u64,
     pub phase: Phase,
     pub items: Vec<Item>,
     /// The number of the last event.
@@ -31,6 +33,8 @@ pub struct Item {
 pub struct Header {
     pub now: UnixMs,
     pub version: u64,
+    /// The version of the sale's first document: another sale of the same id has another.
+    pub born: u64,
     pub phase: Phase,
     /// Units of all SKUs.
     pub available: u64,

@@ -21,7 +21,8 @@ pub struct Entry {
     pub id: String,
     /// The catalog's revision at which this document was last written: rises with every change, never returns.
     pub version: u64,
-    /// For a room: the epoch its line starts with, above that of any room deleted before.
+    /// For a room: the epoch its line starts with, above that of any room deleted before. For everything else: the
+    /// version that its first document had, so that a deleted one of the same id is told from it.
     pub first_epoch: u64,
     /// The document as JSON text.
     pub body: String,
@@ -117,8 +118,12 @@ impl Catalog {
             _ => {}
         }
         let created = found.is_none();
-        let first_epoch = found.map_or(self.retired_epoch + 1, |entry| entry.first_epoch);
         self.revision += 1;
+        let born = match kind {
+            Kind::Room => self.retired_epoch + 1,
+            Kind::Sale | Kind::ApiKey | Kind::SigningKey => self.revision,
+        };
+        let first_epoch = found.map_or(born, |entry| entry.first_epoch);
         let entry = Entry { kind, id: id.to_owned(), version: self.revision, first_epoch, body: body.to_owned() };
         self.entries.insert(key, entry.clone());
         Outcome::Put { entry, created }

@@ -76,14 +76,14 @@ fn apply_wants_a_key_and_rooms_before_it_calls_anyone() {
     let room = "[[rooms]]\nid = \"main\"\nname = \"A\"\nshop_url = \"https://shop.example/\"\n";
     let (code, _, stderr) = run(&mut apply("[log]\nfilter = \"info\"\n"));
     assert_eq!(code, 2);
-    assert!(stderr.contains("declares no rooms"), "{stderr}");
+    assert!(stderr.contains("declares neither rooms nor sales"), "{stderr}");
     let (code, _, stderr) = run(&mut apply(room));
     assert_eq!(code, 2);
     assert!(stderr.contains("DROPGATE_ADMIN_KEY"), "{stderr}");
     let (code, _, stderr) =
         run(apply("[[sales]]\nid = \"drop\"\n").env("DROPGATE_ADMIN_KEY", "a-key-that-is-long-enough"));
     assert_eq!(code, 2);
-    assert!(stderr.contains("sales are not in this version"), "{stderr}");
+    assert!(stderr.contains("dropgate.toml:1: sales[0]: missing field `name`"), "{stderr}");
     let (code, _, stderr) = run(apply(room).env("DROPGATE_ADMIN_KEY", "a-key-that-is-long-enough"));
     assert_eq!(code, 1, "nobody listens there");
     assert!(stderr.contains("http://127.0.0.1:9") && stderr.lines().count() == 1, "{stderr}");

@@ -67,7 +67,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => id.clone().prop_map(|id| Command::Look { id }),
         1 => (1000..1008u128, 0..SKUS.len(), -6..6i64)
             .prop_map(|(id, s, delta)| Command::Restock { id: ReservationId(id), sku: sku(s), delta }),
-        1 => (1..6u64, 0..12u64).prop_map(|(version, total)| Command::Configure { version, rules: rules(total, Some(5), None) }),
+        1 => (1..6u64, 0..12u64).prop_map(|(version, total)| Command::Configure { version, born: 1, rules: rules(total, Some(5), None) }),
         1 => Just(Command::Tick),
     ]
 }
@@ -119,7 +119,7 @@ proptest! {
     ) {
         let mut sale = None;
         let mut now = UnixMs(1_000_000);
-        Sale::apply(&mut sale, now, &[Command::Configure { version: 1, rules: rules(total, Some(5), Some(7)) }]);
+        Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: rules(total, Some(5), Some(7)) }]);
         let (mut ledger, mut folded) = (Ledger::default(), 0);
         for (dt, commands) in batches {
             now = now.plus_ms(dt);
@@ -144,7 +144,7 @@ proptest! {
         let books = |times: usize| {
             let mut sale = None;
             let now = UnixMs(1_000_000);
-            Sale::apply(&mut sale, now, &[Command::Configure { version: 1, rules: rules(8, Some(5), None) }]);
+            Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: rules(8, Some(5), None) }]);
             for command in &commands {
                 for _ in 0..times {
                     Sale::apply(&mut sale, now, std::slice::from_ref(command));
@@ -184,7 +184,7 @@ fn a_hundred_thousand_holds_due_at_once_never_make_a_false_sold_out() {
     open.items.retain(|name, _| *name == sku(0));
     let mut sale = None;
     let start = UnixMs(1_000_000);
-    Sale::apply(&mut sale, start, &[Command::Configure { version: 1, rules: open }]);
+    Sale::apply(&mut sale, start, &[Command::Configure { version: 1, born: 1, rules: open }]);
     for id in 0..100_000u128 {
         let by = Command::Reserve(Reserve {
             id: ReservationId(id),
@@ -217,7 +217,7 @@ fn a_pass_is_required_where_the_sale_says_so() {
     by_pass.requires_pass = vec![RoomId::parse("main").unwrap()];
     let mut sale = None;
     let now = UnixMs(1_000_000);
-    Sale::apply(&mut sale, now, &[Command::Configure { version: 1, rules: by_pass }]);
+    Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: by_pass }]);
     let with = |caller: Caller| {
         let Command::Reserve(ask) = reserve(1, 0, 1) else { unreachable!() };
         Command::Reserve(Reserve { caller, ..ask })
@@ -237,7 +237,7 @@ fn a_pass_is_required_where_the_sale_says_so() {
 fn a_late_payment_gets_the_units_again_or_is_told_once() {
     let mut sale = None;
     let start = UnixMs(1_000_000);
-    Sale::apply(&mut sale, start, &[Command::Configure { version: 1, rules: rules(1, None, None) }]);
+    Sale::apply(&mut sale, start, &[Command::Configure { version: 1, born: 1, rules: rules(1, None, None) }]);
     Sale::apply(&mut sale, start, &[reserve(1, 0, 1)]);
     let late = start.plus_ms(1_000);
     let pay = |if_expired| {

@@ -75,6 +75,7 @@ impl Gate {
         let options = Options {
             public_url: public_url.to_owned(),
             rooms: rooms.into_iter().map(|room| serde_json::from_value(room).unwrap()).collect(),
+            sales: Vec::new(),
             api_keys: Vec::new(),
             admin_secret: None,
             signing: SigningPolicy::default(),

@@ -47,7 +47,7 @@ async fn every_address_that_is_served_is_described_and_no_other() {
 #[test]
 fn the_described_room_is_the_real_one() {
     let room = json!({ "id": "main", "name": "Main", "shop_url": "https://shop.example/" });
-    let room = crate::instance::read_document(room).unwrap();
+    let room: crate::room::Document = crate::instance::read_document(room).unwrap();
     let mut real = serde_json::to_value(&room).unwrap();
     real["version"] = 1.into();
     let document = document();

@@ -58,6 +58,7 @@ impl Bench {
         let options = Options {
             public_url: "https://line.example".to_owned(),
             rooms: Vec::new(),
+            sales: Vec::new(),
             api_keys: Vec::new(),
             admin_secret: Some(ADMIN.to_owned().into()),
             signing: SigningPolicy::default(),
