@@ -10,6 +10,7 @@ use super::{
     documents, signing,
 };
 use crate::{
+    clock::Clock,
     id::{RoomId, SaleId},
     room::Document,
     sale,
@@ -17,6 +18,7 @@ use crate::{
         Backend,
         batcher::Lane,
         catalog::{Entry, Kind},
+        sale_lane::SaleLane,
     },
     telemetry::Metrics,
     token::{KeyRing, SigningKey, ring::KeyError},
@@ -47,6 +49,7 @@ pub(super) struct Reader<'a> {
     pub options: &'a Options,
     pub store: &'a Backend,
     pub metrics: &'a Arc<Metrics>,
+    pub clock: &'a Clock,
 }
 
 impl Reader<'_> {
@@ -102,12 +105,18 @@ impl Reader<'_> {
         let Some(document) = documents::read::<sale::Document>(entry) else {
             return before.map(Arc::clone);
         };
+        let lane = before.map_or_else(|| self.sale_lane(&document.id), |sale| Arc::clone(&sale.lane));
         let before = before.map(Arc::as_ref);
-        Some(Arc::new(LiveSale::new(document, entry.version, entry.first_epoch, before, self.store)))
+        Some(Arc::new(LiveSale::new(document, entry.version, entry.first_epoch, before, lane)))
     }
 
     fn lane(&self, room: &RoomId) -> Arc<Lane<Backend>> {
         Lane::new(self.store.clone(), room.clone(), self.options.runtime.clone(), Arc::clone(self.metrics))
+    }
+
+    fn sale_lane(&self, sale: &SaleId) -> Arc<SaleLane<Backend>> {
+        let (runtime, metrics) = (self.options.runtime.clone(), Arc::clone(self.metrics));
+        SaleLane::new(self.store.clone(), sale.clone(), self.clock.clone(), runtime, metrics)
     }
 }
 
@@ -133,7 +142,8 @@ impl Instance {
         let last = self.directory.load_full();
         let listing = self.documents.list(last.revision).await?;
         if let Some(entries) = listing.entries {
-            let reader = Reader { options: &self.options, store: &self.documents.store, metrics: &self.metrics };
+            let (store, metrics) = (&self.documents.store, &self.metrics);
+            let reader = Reader { options: &self.options, store, metrics, clock: &self.clock };
             match reader.read(listing.revision, &entries, Some(&last)) {
                 Ok(directory) => self.directory.store(Arc::new(directory)),
                 // Never with a directory from before; if it were, that one stays.

@@ -44,9 +44,14 @@ struct Recent {
 
 impl LiveSale {
     /// A sale of this document, which must be a validated one; `before` is what was served under its id until now.
-    pub(super) fn new(document: Document, version: u64, born: u64, before: Option<&LiveSale>, store: &Backend) -> Self {
+    pub(super) fn new(
+        document: Document,
+        version: u64,
+        born: u64,
+        before: Option<&LiveSale>,
+        lane: Arc<SaleLane<Backend>>,
+    ) -> Self {
         let id = document.id.clone();
-        let lane = before.map_or_else(|| SaleLane::new(store.clone(), id.clone()), |sale| Arc::clone(&sale.lane));
         let obeyed = before
             .filter(|sale| sale.born == born)
             .and_then(|sale| if sale.lags() { sale.obeyed.clone() } else { Some(Arc::clone(&sale.document)) });

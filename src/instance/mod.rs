@@ -144,7 +144,7 @@ impl Instance {
         let documents = Documents { store };
         declare_rooms(&documents, &options.rooms).await?;
         declare_sales(&documents, &options.sales).await?;
-        let directory = load(&documents, &options, &metrics, clock.now()).await?;
+        let directory = load(&documents, &options, &metrics, &clock).await?;
         let started = clock.now();
         let instance = Arc::new(Self {
             clock,
@@ -291,14 +291,14 @@ async fn load(
     documents: &Documents,
     options: &Options,
     metrics: &Arc<Metrics>,
-    now: UnixMs,
+    clock: &Clock,
 ) -> Result<Directory, StartError> {
     let entries = documents.list(0).await.map_err(OperateError::from)?.entries.unwrap_or_default();
     let stored: Vec<_> =
         entries.iter().filter(|entry| entry.kind == Kind::SigningKey).filter_map(documents::read).collect();
-    signing::keep(documents, options, &stored, now).await?;
+    signing::keep(documents, options, &stored, clock.now()).await?;
     let listing = documents.list(0).await.map_err(OperateError::from)?;
-    let reader = Reader { options, store: &documents.store, metrics };
+    let reader = Reader { options, store: &documents.store, metrics, clock };
     Ok(reader.read(listing.revision, &listing.entries.unwrap_or_default(), None)?)
 }
 

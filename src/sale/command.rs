@@ -65,14 +65,16 @@ pub enum Command {
     /// Forgets the sale with all its records, if it was not born after `born`: so a deletion that arrives late does not
     /// take the next sale of this id with it.
     Delete { born: u64 },
-    /// Expires what is due; every batch does so first by itself.
+    /// Expires what is due, within the bound of a batch. Every batch does so first by itself; each tick in it as much
+    /// again.
     Tick,
     /// Adds units to a SKU, or withdraws some that are available. `id` makes it idempotent.
     Restock { id: ReservationId, sku: Sku, delta: i64 },
     /// Takes units from available to held, all or nothing.
     Reserve(Reserve),
-    /// The cheap way for late comers: a grant seen before, or else the refusal that nothing is available.
-    Lookup { id: ReservationId, fingerprint: Fingerprint, lines: Vec<Line> },
+    /// The cheap way for late comers: what a reserve of the same would be answered, but that nothing is granted: where
+    /// it could be, `Pending`.
+    Lookup(Reserve),
     /// Asks for a reservation; changes nothing.
     Look { id: ReservationId },
     /// The buyer is at the payment provider: the hold lives at least the payment grace longer. Once.
@@ -210,6 +212,6 @@ pub enum Outcome {
     Rules(Rules),
     Events(Vec<Event>),
     Refused(Refusal),
-    /// Holds that are due still stand in the way: to be sent again while the store expires them.
+    /// Holds that are due still stand in the way, or a look-up found that it comes in time: to be sent again in full.
     Pending,
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    command::{Buyer, Caller, Fingerprint, Line, Outcome, Refusal, ReservationId, Reserve, Shortage, Sku, State},
+    command::{Buyer, Caller, Line, Outcome, Refusal, Reserve, Shortage, Sku, State},
     outbox::{EventKind, Units},
     settings::TOTAL_MAX,
     stock::{GRANTS_PER_BUYER, Move, Record, Sale},
@@ -26,26 +26,24 @@ impl Sale {
                 self.grant(now, ask, units, now.plus_ms(hold_ms));
                 (self.look(ask.id), true)
             }
-            // What is due and not yet expired may be just what is missing: never a false refusal.
-            Err(Refusal::SoldOut { .. } | Refusal::LimitExceeded { .. }) if self.is_behind(now) => {
-                (Outcome::Pending, false)
-            }
-            Err(refusal) => (Outcome::Refused(refusal), false),
+            Err(refusal) => (self.refused(now, refusal), false),
         }
     }
 
-    /// The cheap way for late comers: the grant of this key, or the refusal that nothing is available.
-    pub(super) fn lookup(&self, now: UnixMs, id: ReservationId, fingerprint: Fingerprint, lines: &[Line]) -> Outcome {
-        match self.records.get(&id) {
-            Some(record) if record.fingerprint == fingerprint => self.look(id),
-            Some(_) => Outcome::Refused(Refusal::KeyReused),
-            None if self.is_behind(now) => Outcome::Pending,
-            None => match self.sum(lines).map(|units| self.shortages(&units, &Units::new())) {
-                Err(refusal) => Outcome::Refused(refusal),
-                // Something came back meanwhile: the caller asks again the full way.
-                Ok(lines) if lines.is_empty() => Outcome::Pending,
-                Ok(lines) => Outcome::Refused(Refusal::SoldOut { lines }),
-            },
+    /// The cheap way for late comers: the grant of this key, or the refusal it deserves; nothing changes.
+    pub(super) fn lookup(&self, now: UnixMs, ask: &Reserve) -> Outcome {
+        match self.check_reserve(now, ask) {
+            Ok(Check::Seen) => self.look(ask.id),
+            Ok(Check::Granted(..)) => Outcome::Pending,
+            Err(refusal) => self.refused(now, refusal),
+        }
+    }
+
+    /// A refusal, unless what is due and not yet expired may be just what is missing: never a false one.
+    fn refused(&self, now: UnixMs, refusal: Refusal) -> Outcome {
+        match refusal {
+            Refusal::SoldOut { .. } | Refusal::LimitExceeded { .. } if self.is_behind(now) => Outcome::Pending,
+            refusal => Outcome::Refused(refusal),
         }
     }
 

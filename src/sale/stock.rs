@@ -12,7 +12,8 @@ use super::{
 };
 use crate::time::UnixMs;
 
-/// The most holds one batch expires, so that ten thousand due at one instant stall nobody for long.
+/// The most holds one batch expires by itself, and each tick in it: ten thousand due at one instant stall nobody for
+/// long, and whoever sends ticks decides how much one batch does.
 pub const EXPIRED_PER_BATCH: usize = 64;
 /// The most finished records one batch forgets, for the same reason.
 pub const FORGOTTEN_PER_BATCH: usize = 64;
@@ -136,11 +137,12 @@ impl Sale {
             Command::Confirm(confirm) => self.confirm(now, confirm),
             Command::Release { id } => self.release(now, *id),
             Command::Extend { id, seconds } => self.extend(now, *id, *seconds),
-            Command::Tick | Command::Delete { .. } => (Outcome::Done, false),
+            Command::Tick => (Outcome::Done, self.expire_due(now)),
+            Command::Delete { .. } => (Outcome::Done, false),
             Command::Consider { rules } => {
                 (self.consider(rules).map_or_else(Outcome::Refused, |()| Outcome::Done), false)
             }
-            Command::Lookup { id, fingerprint, lines } => (self.lookup(now, *id, *fingerprint, lines), false),
+            Command::Lookup(ask) => (self.lookup(now, ask), false),
             Command::Look { id } => (self.look(*id), false),
             Command::Rules => (Outcome::Rules(self.rules.clone()), false),
             Command::Items => (Outcome::Items(self.view(now)), false),
@@ -151,14 +153,7 @@ impl Sale {
     /// Expires and forgets what is due, within the bounds. Whether anything was.
     fn begin(&mut self, now: UnixMs) -> bool {
         let now = now.max(self.last);
-        let mut changed = false;
-        for _ in 0..EXPIRED_PER_BATCH {
-            match self.due.first() {
-                Some((deadline, id)) if *deadline <= now => self.expire(now, *id),
-                _ => break,
-            }
-            changed = true;
-        }
+        let mut changed = self.expire_due(now);
         for _ in 0..FORGOTTEN_PER_BATCH {
             match self.fading.first() {
                 Some((until, id)) if *until <= now => self.forget(*until, *id),
@@ -168,6 +163,19 @@ impl Sale {
         }
         if changed {
             self.last = now;
+        }
+        changed
+    }
+
+    /// Expires what is due, up to the bound. Whether anything was.
+    fn expire_due(&mut self, now: UnixMs) -> bool {
+        let mut changed = false;
+        for _ in 0..EXPIRED_PER_BATCH {
+            match self.due.first() {
+                Some((deadline, id)) if *deadline <= now => self.expire(now, *id),
+                _ => break,
+            }
+            changed = true;
         }
         changed
     }

@@ -1,4 +1,4 @@
-//! Group commit: while one batch of a room is in flight, the commands that arrive form the next one.
+//! Group commit: while one batch of a room or a sale is in flight, the commands that arrive form the next one.
 //!
 //! Nobody waits for a timer. At low load a batch is one command; under load it grows until the store keeps
 //! up. The queue is bounded: past the bound a caller is told so at once instead of being made to wait for an
@@ -6,13 +6,16 @@
 //!
 //! A batch is driven by a task of its own, so that a caller that goes away (a closed connection, a timeout)
 //! takes nothing with it but its own answer: its command may still be applied.
+//!
+//! The [`Lane`] is the same for both; who shares a batch with whom is the matter of [`room`] and [`sale`].
 
-mod batch;
+mod room;
+mod sale;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::VecDeque,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -20,62 +23,132 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::{runtime::Handle, sync::oneshot};
 
-use self::batch::Batch;
 use super::{Store, StoreError};
 use crate::{
-    id::RoomId,
-    room::{Command, Outcome, View},
+    clock::Clock,
+    id::{RoomId, SaleId},
+    room::Room,
+    sale::Sale,
     telemetry::Metrics,
     time::UnixMs,
 };
 
-/// The most callers that wait for one room. The embedded store on an ordinary disk answers about 40 000 a
+/// The most callers that wait for one room or sale. The embedded store on an ordinary disk answers about 40 000 a
 /// second in batches, so this is a quarter of a second of work: whoever came later would rather hear "busy,
-/// try again" than wait. At some 200 bytes each it also bounds the memory, to 2 MB a room.
+/// try again" than wait. At some 200 bytes each it also bounds the memory, to 2 MB a room or sale.
 pub const QUEUE_MAX: usize = 10_000;
 
 /// The most commands in one batch, a run of joins counted as one. About a microsecond each in the embedded
-/// store, a few in a script: no other room waits longer than a millisecond or so for its turn.
+/// store, a few in a script: nobody else waits longer than a millisecond or so for its turn.
 pub const BATCH_MAX: usize = 256;
 
-/// The way to one room: its queue, and the latest view of it that any batch brought back.
-pub struct Lane<S> {
-    store: S,
-    room: RoomId,
-    runtime: Handle,
-    metrics: Arc<Metrics>,
-    // A std mutex: held for a push or for taking a batch, never across an await.
-    queue: Mutex<Queue>,
-    view: ArcSwapOption<View>,
+/// What a lane leads to.
+pub trait Aggregate: Sized + Send + Sync + 'static {
+    type Id: Clone + Send + Sync;
+    type Command: Send;
+    type Outcome: Clone + fmt::Debug + Send;
+    /// What every answer shows of it.
+    type View: fmt::Debug + Send + Sync;
+    type Queue: Queue<Self>;
+
+    /// Sends a batch to the store.
+    fn call<S: Store>(
+        store: &S,
+        id: Self::Id,
+        commands: Vec<Self::Command>,
+    ) -> impl Future<Output = Result<Reply<Self>, StoreError>> + Send;
+
+    /// Whether `new` shows an earlier moment than `old`.
+    fn is_older(new: &Self::View, old: &Self::View) -> bool;
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Pending>,
-    /// A driver task exists: it will come back for whatever is waiting.
-    driven: bool,
+/// Those who wait for a room or sale, and how they become batches.
+pub trait Queue<A: Aggregate>: Send {
+    /// Those who wait for a batch that is in flight.
+    type Callers: Send;
+    /// What a reply leaves to do to the queue.
+    type Left: Send;
+
+    fn push(&mut self, waiter: Waiter<A>);
+
+    /// How many wait.
+    fn len(&self) -> usize;
+
+    /// The next batch and who waits for it; none if there is nothing to send. Whoever has gone is left out.
+    fn next_batch(&mut self) -> Option<(Vec<A::Command>, Self::Callers)>;
+
+    /// How many callers a batch answers.
+    fn count(callers: &Self::Callers) -> usize;
+
+    /// Gives everyone their part of the reply; what is left to do is for [`Queue::settle`].
+    fn answer(callers: Self::Callers, reply: Result<Reply<A>, StoreError>) -> Self::Left;
+
+    /// Learns from a reply, and takes back who has to ask again; how many it turns away instead.
+    fn settle(&mut self, left: Self::Left) -> usize;
+
+    /// Gives up on everyone: their replies are dropped, which tells them.
+    fn clear(&mut self);
 }
 
 /// A command whose caller waits.
-struct Pending {
-    command: Command,
-    reply: oneshot::Sender<Result<Answer, StoreError>>,
+pub struct Waiter<A: Aggregate> {
+    command: A::Command,
+    reply: oneshot::Sender<Result<Answer<A>, StoreError>>,
+}
+
+/// What the store said to a batch.
+pub struct Reply<A: Aggregate> {
+    now: UnixMs,
+    view: Option<Arc<A::View>>,
+    /// One a command, in order.
+    outcomes: Vec<A::Outcome>,
 }
 
 /// The answer to one command.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// The room's time at which the command was applied.
+pub struct Answer<A: Aggregate = Room> {
+    /// The time of the room or sale at which the command was applied.
     pub now: UnixMs,
-    /// The room after the batch; none if it does not exist.
-    pub view: Option<Arc<View>>,
-    pub outcome: Outcome,
+    /// What it shows of itself after the batch; none if it does not exist.
+    pub view: Option<Arc<A::View>>,
+    pub outcome: A::Outcome,
+}
+
+/// The way to one room or sale: its queue, and the latest view of it that any batch brought back.
+pub struct Lane<S, A: Aggregate = Room> {
+    store: S,
+    id: A::Id,
+    runtime: Handle,
+    metrics: Arc<Metrics>,
+    // A std mutex: held for a push or for taking a batch, never across an await.
+    desk: Mutex<Desk<A>>,
+    view: ArcSwapOption<A::View>,
+}
+
+struct Desk<A: Aggregate> {
+    queue: A::Queue,
+    /// A driver task exists: it will come back for whatever is waiting.
+    driven: bool,
 }
 
 impl<S: Store> Lane<S> {
     /// A lane to `room`. Batches are driven on `runtime`, so that they outlive the caller that started them.
     pub fn new(store: S, room: RoomId, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { store, room, runtime, metrics, queue: Mutex::default(), view: ArcSwapOption::empty() })
+        Self::of(store, room, room::RoomQueue::default(), runtime, metrics)
+    }
+}
+
+impl<S: Store> Lane<S, Sale> {
+    /// A lane to `sale`, driven on `runtime` like a room's. `clock` tells how old is what the lane has learnt.
+    pub(super) fn to_sale(store: S, sale: SaleId, clock: Clock, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
+        Self::of(store, sale, sale::SaleQueue::new(clock), runtime, metrics)
+    }
+}
+
+impl<S: Store, A: Aggregate> Lane<S, A> {
+    fn of(store: S, id: A::Id, queue: A::Queue, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
+        let desk = Mutex::new(Desk { queue, driven: false });
+        Arc::new(Self { store, id, runtime, metrics, desk, view: ArcSwapOption::empty() })
     }
 
     /// Queues a command and waits for what came of it. Dropping the future gives up the answer, not the
@@ -83,9 +156,9 @@ impl<S: Store> Lane<S> {
     ///
     /// # Errors
     /// [`StoreError::Overloaded`] at once when the queue is full; otherwise what the store says.
-    pub async fn submit(self: &Arc<Self>, command: Command) -> Result<Answer, StoreError> {
+    pub async fn submit(self: &Arc<Self>, command: A::Command) -> Result<Answer<A>, StoreError> {
         let (reply, answer) = oneshot::channel();
-        if self.enqueue(Pending { command, reply })? {
+        if self.enqueue(Waiter { command, reply })? {
             // Made here and moved into the task: if the runtime is shutting down and never polls it, the
             // callers are told all the same.
             let driver = Driver { lane: Arc::clone(self), finished: false };
@@ -95,57 +168,52 @@ impl<S: Store> Lane<S> {
     }
 
     /// The latest view any batch brought back: no store call, no lock. None before the first answer and
-    /// where the room does not exist.
-    pub fn view(&self) -> Option<Arc<View>> {
+    /// where the room or sale does not exist.
+    pub fn view(&self) -> Option<Arc<A::View>> {
         self.view.load_full()
     }
 
     /// Puts a command into the queue; true if a driver has to be started for it.
-    fn enqueue(&self, pending: Pending) -> Result<bool, StoreError> {
-        let mut queue = self.lock();
-        if queue.waiting.len() >= QUEUE_MAX {
-            drop(queue);
+    fn enqueue(&self, waiter: Waiter<A>) -> Result<bool, StoreError> {
+        let mut desk = self.lock();
+        if desk.queue.len() >= QUEUE_MAX {
+            drop(desk);
             self.metrics.store.overloaded.inc();
             return Err(StoreError::Overloaded);
         }
-        queue.waiting.push_back(pending);
+        desk.queue.push(waiter);
         self.metrics.store.queue_depth.inc();
-        Ok(!std::mem::replace(&mut queue.driven, true))
+        Ok(!std::mem::replace(&mut desk.driven, true))
     }
 
-    /// The next batch; none, and the driver's leave to end, if nobody waits.
-    fn next_batch(&self) -> Option<Batch> {
-        let mut queue = self.lock();
-        let before = queue.waiting.len();
-        let batch = Batch::take(&mut queue.waiting);
-        self.waiting_less(before - queue.waiting.len());
-        if batch.is_empty() {
-            queue.driven = false;
-            return None;
-        }
-        Some(batch)
+    /// The next batch; none, and the driver's leave to end, if there is nothing to send.
+    fn next_batch(&self) -> Option<Batch<A>> {
+        let mut desk = self.lock();
+        let batch = self.counted(&mut desk.queue, A::Queue::next_batch);
+        desk.driven = batch.is_some();
+        batch
     }
 
     /// Sends a batch to the store and its answers to the callers.
-    async fn run_batch(&self, batch: Batch) {
-        let (commands, callers) = batch.into_parts();
-        self.metrics.store.batch_size.observe(callers.count() as f64);
+    async fn run_batch(&self, (commands, callers): Batch<A>) {
+        self.metrics.store.batch_size.observe(A::Queue::count(&callers) as f64);
         let started = Instant::now();
-        let reply = self.store.room(self.room.clone(), commands).await;
+        let reply = A::call(&self.store, self.id.clone(), commands).await;
         self.metrics.store.call_seconds.observe(started.elapsed().as_secs_f64());
         match &reply {
             Ok(reply) => self.remember(reply.view.as_ref()),
             Err(_) => _ = self.metrics.store.errors.inc(),
         }
-        callers.answer(reply);
+        let left = A::Queue::answer(callers, reply);
+        let turned_away = self.counted(&mut self.lock().queue, |queue| queue.settle(left));
+        self.metrics.store.overloaded.inc_by(turned_away as u64);
     }
 
     /// Keeps a view unless it is older than the one at hand: a store that lost its last moments must not make
     /// the shown head fall. Only the one driver writes, so reading first and storing then is no race.
-    fn remember(&self, view: Option<&Arc<View>>) {
-        let age = |view: &View| (view.term, view.epoch, view.now);
+    fn remember(&self, view: Option<&Arc<A::View>>) {
         let older = match (view, self.view.load().as_ref()) {
-            (Some(new), Some(old)) => age(new) < age(old),
+            (Some(new), Some(old)) => A::is_older(new, old),
             _ => false,
         };
         if !older {
@@ -153,23 +221,30 @@ impl<S: Store> Lane<S> {
         }
     }
 
-    fn waiting_less(&self, callers: usize) {
-        self.metrics.store.queue_depth.dec_by(i64::try_from(callers).unwrap_or(i64::MAX));
+    /// Does something to the queue, and reports how its length changed.
+    fn counted<T>(&self, queue: &mut A::Queue, act: impl FnOnce(&mut A::Queue) -> T) -> T {
+        let signed = |len: usize| i64::try_from(len).unwrap_or(i64::MAX);
+        let before = queue.len();
+        let done = act(queue);
+        self.metrics.store.queue_depth.inc_by(signed(queue.len()) - signed(before));
+        done
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Desk<A>> {
         // Nothing panics while the lock is held; if it ever did, the queue would still be whole.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The one task that sends a lane's batches, for as long as somebody waits.
-struct Driver<S: Store> {
-    lane: Arc<Lane<S>>,
+type Batch<A> = (Vec<<A as Aggregate>::Command>, <<A as Aggregate>::Queue as Queue<A>>::Callers);
+
+/// The one task that sends a lane's batches, for as long as there is something to send.
+struct Driver<S: Store, A: Aggregate> {
+    lane: Arc<Lane<S, A>>,
     finished: bool,
 }
 
-impl<S: Store> Driver<S> {
+impl<S: Store, A: Aggregate> Driver<S, A> {
     async fn run(mut self) {
         while let Some(batch) = self.lane.next_batch() {
             self.lane.run_batch(batch).await;
@@ -178,19 +253,21 @@ impl<S: Store> Driver<S> {
     }
 }
 
-impl<S: Store> Drop for Driver<S> {
+impl<S: Store, A: Aggregate> Drop for Driver<S, A> {
     /// A driver that ends before its time (the store panicked, the runtime shuts down) leaves the lane free
     /// for the next one, and nobody waiting for an answer that will not come.
     fn drop(&mut self) {
         if self.finished {
             return;
         }
-        let abandoned = {
-            let mut queue = self.lane.lock();
-            queue.driven = false;
-            std::mem::take(&mut queue.waiting)
-        };
-        self.lane.waiting_less(abandoned.len());
-        // Dropping the senders tells the callers.
+        let mut desk = self.lane.lock();
+        desk.driven = false;
+        self.lane.counted(&mut desk.queue, A::Queue::clear);
+    }
+}
+
+impl<A: Aggregate> Waiter<A> {
+    fn has_gone(&self) -> bool {
+        self.reply.is_closed()
     }
 }

@@ -108,3 +108,10 @@ pub enum StoreError {
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
 }
+
+impl StoreError {
+    /// A store whose answer does not fit what it was asked: broken, whatever it says.
+    fn misfit() -> Self {
+        Self::Unavailable("the answer does not fit".to_owned())
+    }
+}

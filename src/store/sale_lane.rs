@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
+use tokio::runtime::Handle;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, batcher::Lane};
 use crate::{
+    clock::Clock,
     id::SaleId,
-    sale::{Command, Outcome, view::Header},
+    sale::{Command, Outcome, Sale, view::Header},
+    telemetry::Metrics,
     time::UnixMs,
 };
 
-/// The way to one sale, and the latest header that any batch brought back.
+/// The way to one sale: its queue, and the latest header that any batch brought back. Commands share batches as
+/// those of a room do. `Pending` never comes back from here: the lane sends again while the store expires what is due.
 pub struct SaleLane<S> {
-    store: S,
-    sale: SaleId,
-    header: ArcSwapOption<Header>,
+    lane: Arc<Lane<S, Sale>>,
 }
 
 /// The answer to one command.
@@ -29,27 +30,26 @@ pub struct SaleAnswer {
 }
 
 impl<S: Store> SaleLane<S> {
-    /// A lane to `sale`.
-    pub fn new(store: S, sale: SaleId) -> Arc<Self> {
-        Arc::new(Self { store, sale, header: ArcSwapOption::empty() })
+    /// A lane to `sale`. Batches are driven on `runtime`, so that they outlive the caller that started them; `clock`
+    /// tells how old is what the lane has learnt of the sale.
+    pub fn new(store: S, sale: SaleId, clock: Clock, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { lane: Lane::to_sale(store, sale, clock, runtime, metrics) })
     }
 
-    /// Sends a command and waits for what came of it.
+    /// Queues a command and waits for what came of it. Dropping the future gives up the answer, not the
+    /// command: it may still be applied.
     ///
     /// # Errors
-    /// What the store says.
-    pub async fn submit(self: &Arc<Self>, command: Command) -> Result<SaleAnswer, StoreError> {
-        let mut reply = self.store.sale(self.sale.clone(), vec![command]).await?;
-        self.header.store(reply.header.map(Arc::new));
-        match reply.outcomes.pop() {
-            Some(outcome) => Ok(SaleAnswer { now: reply.now, header: reply.header, outcome }),
-            None => Err(StoreError::Unavailable("the answer does not fit".to_owned())),
-        }
+    /// [`StoreError::Overloaded`] at once when the queue is full, and after three seconds in which holds that were due
+    /// stood in the way; otherwise what the store says.
+    pub async fn submit(&self, command: Command) -> Result<SaleAnswer, StoreError> {
+        let answer = self.lane.submit(command).await?;
+        Ok(SaleAnswer { now: answer.now, header: answer.view.as_deref().copied(), outcome: answer.outcome })
     }
 
-    /// The latest header any batch brought back: no store call. None before the first answer and where the sale
-    /// does not exist.
+    /// The latest header any batch brought back: no store call, no lock. None before the first answer and where the
+    /// sale does not exist.
     pub fn header(&self) -> Option<Header> {
-        self.header.load().as_deref().copied()
+        self.lane.view().as_deref().copied()
     }
 }

@@ -45,25 +45,23 @@ fn command() -> impl Strategy<Value = Command> {
     let if_expired = prop_oneof![Just(IfExpired::Reject), Just(IfExpired::Retake)];
     let reserve =
         (id.clone(), 0..2u128, 0..5usize, lines.clone(), prop::option::of(0..5u64), prop::option::of(id.clone()))
-            .prop_map(|(id, print, b, lines, hold_seconds, replaces)| {
-                Command::Reserve(Reserve {
-                    id,
-                    fingerprint: Fingerprint(print),
-                    caller: Caller::Anyone,
-                    buyer: Some(buyer(b)),
-                    lines,
-                    hold_seconds,
-                    replaces,
-                })
+            .prop_map(|(id, print, b, lines, hold_seconds, replaces)| Reserve {
+                id,
+                fingerprint: Fingerprint(print),
+                caller: Caller::Anyone,
+                buyer: Some(buyer(b)),
+                lines,
+                hold_seconds,
+                replaces,
             });
     prop_oneof![
-        8 => reserve,
+        8 => reserve.clone().prop_map(Command::Reserve),
+        1 => reserve.prop_map(Command::Lookup),
         4 => (id.clone(), order, prop::option::of(lines.clone()), if_expired)
             .prop_map(|(id, order, lines, if_expired)| Command::Confirm(Confirm { id, order, lines, if_expired })),
         2 => id.clone().prop_map(|id| Command::Release { id }),
         2 => id.clone().prop_map(|id| Command::Paying { id }),
         2 => (id.clone(), 0..5u64).prop_map(|(id, seconds)| Command::Extend { id, seconds }),
-        1 => (id.clone(), lines).prop_map(|(id, lines)| Command::Lookup { id, fingerprint: Fingerprint(0), lines }),
         1 => id.clone().prop_map(|id| Command::Look { id }),
         1 => (1000..1008u128, 0..SKUS.len(), -6..6i64)
             .prop_map(|(id, s, delta)| Command::Restock { id: ReservationId(id), sku: sku(s), delta }),

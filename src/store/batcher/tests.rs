@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     pin::Pin,
     sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::{
     id::SaleId,
-    room::{Place, Refusal, Room, Standing, View},
+    room::{Command, Outcome, Place, Refusal, Room, Standing, View},
     sale,
     store::{RoomReply, SaleReply, catalog, tests::rules},
 };
