@@ -240,6 +240,7 @@ fn held_back_key(cause: HeldBack) -> &'static str {
     match cause {
         HeldBack::ShopFull => "full",
         HeldBack::NoShows => "ghosts",
+        HeldBack::Stock => "few",
     }
 }
 

@@ -76,5 +76,12 @@ pub const CALLS_PER_WINDOW: u64 = 240;
 /// Checkpoints in all, when windows and modes keep changing: beyond it calls merge whatever their kind.
 pub const CALLS_MAX: usize = 2048;
 
+/// With a stock gate that holds, stock that nobody has confirmed for so long is not relied on.
+pub const STOCK_STALE_MS: u64 = 2000;
+/// Stock confirmed more often is not written down: half of the above, so that one that comes late is still in time.
+pub const STOCK_REFRESH_MS: u64 = STOCK_STALE_MS / 2;
+/// Units of stock are bounded only so that all integers stay below 2^53.
+pub const UNITS_MAX: u64 = 1 << 52;
+
 /// The room's growth of credit in one step, beyond what stands ready: a room nobody ticked for longer does not pour out the gap.
 pub const GROWTH_MS: u64 = 1000;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Rules;
+use super::{settings::Rules, stock::StockNews};
 use crate::time::UnixMs;
 
 /// A place in the line: 1, 2, 3 …
@@ -64,6 +64,10 @@ pub enum Command {
     /// Gives the place back: while waiting the head will pass it without a permit, while called it lapses
     /// now, while inside the session ends.
     Leave { place: Place },
+    /// What the sale behind the room has left. Older news than what is known change nothing.
+    SetStock(StockNews),
+    /// There is no sale behind the room any more, or another one: what was known of its stock is forgotten.
+    ForgetStock,
 }
 
 /// Who presents a session.
@@ -126,7 +130,7 @@ pub enum Refusal {
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Configure, Delete, Reset, Tick, Finish and Leave did what they say (or had nothing left to do).
+    /// Configure, Delete, Reset, Tick, Finish, Leave, SetStock and ForgetStock did what they say (or had nothing left to do).
     Done,
     /// Positions `first ..= first + count - 1` are issued.
     Joined { epoch: Epoch, first: Position, count: u32 },

@@ -5,6 +5,7 @@
 
 mod place;
 mod session;
+mod stock;
 mod tick;
 
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,8 @@ use super::{
     command::{Command, Epoch, Outcome, Position, Refusal},
     pace::Observed,
     sessions::Sessions,
-    settings::{Mode, Rules},
+    settings::{Mode, Rules, StockGate},
+    stock::Stock,
     view::{HeldBack, Phase, View},
 };
 use crate::time::UnixMs;
@@ -40,6 +42,8 @@ pub struct Room {
     claimed: Claimed,
     sessions: Sessions,
     observed: Observed,
+    /// Where a sale stands behind the room and the line is to know of it.
+    stock: Option<Stock>,
 }
 
 /// What came of a command, and whether the room's state is another than before.
@@ -81,6 +85,8 @@ impl Room {
                 Applied::changed(Outcome::Done)
             }
             (None, Command::Delete) => Applied::unchanged(Outcome::Done),
+            (Some(room), Command::SetStock(news)) => room.set_stock(room.at(now), news),
+            (Some(room), Command::ForgetStock) => room.forget_stock(room.at(now)),
             (Some(room), command) => room.step(room.at(now), command),
             (None, _) => Applied::refused(Refusal::UnknownRoom),
         }
@@ -109,6 +115,8 @@ impl Room {
             entering_per_minute: self.observed.entering_per_minute(now),
             held_back: self.held_back(now),
             decaying: self.observed.is_decaying(now),
+            stock: self.stock,
+            undecided: self.sessions.undecided(),
         }
     }
 
@@ -126,6 +134,7 @@ impl Room {
             claimed: Claimed::default(),
             sessions: Sessions::default(),
             observed: Observed::default(),
+            stock: None,
             rules,
         }
     }
@@ -148,7 +157,11 @@ impl Room {
             Command::Renew { session } => self.renew(now, session),
             Command::Finish { session } => self.finish(now, session),
             Command::Reset => self.reset(now),
-            Command::Tick | Command::Configure { .. } | Command::Delete => Applied::unchanged(Outcome::Done),
+            // These were told apart before.
+            Command::SetStock(_) | Command::ForgetStock | Command::Configure { .. } | Command::Delete => {
+                Applied::unchanged(Outcome::Done)
+            }
+            Command::Tick => Applied::unchanged(Outcome::Done),
         };
         applied.changed |= ticked;
         applied
@@ -174,6 +187,9 @@ impl Room {
         }
         let kept = if was.mode == Mode::Open && is.mode != Mode::Open { 0 } else { self.credit };
         self.credit = kept.min(is.ready_units());
+        if was.sale != is.sale || is.stock_gate == StockGate::Off {
+            self.stock = None;
+        }
         self.version = version;
         self.rules = rules;
         self.advance(now);
@@ -184,7 +200,7 @@ impl Room {
     fn reset(&mut self, now: UnixMs) -> Applied {
         self.change(now, |room| {
             let fresh = Self::new(now, room.version, room.epoch.saturating_add(1), room.rules.clone());
-            *room = Self { credit: room.credit, ..fresh };
+            *room = Self { credit: room.credit, stock: room.stock, ..fresh };
         });
         Applied::changed(Outcome::Done)
     }
@@ -211,6 +227,8 @@ impl Room {
             None
         } else if self.spare_places() == 0 {
             Some(HeldBack::ShopFull)
+        } else if self.spare_units(now) == 0 {
+            Some(HeldBack::Stock)
         } else if self.units_to_ceiling() < super::bounds::PERMIT {
             Some(HeldBack::NoShows)
         } else {

@@ -2,7 +2,8 @@
 //!
 //! [`settings`] is the document an operator writes, [`command`] what can be asked of a room and what it
 //! answers, [`mod@line`] the state machine itself, `calls`, `claimed`, `sessions` and [`pace`] its parts,
-//! [`view`] what a room shows of itself, [`estimate`] how long a visitor will wait, [`bounds`] every limit of these.
+//! [`stock`] what it knows of the sale behind it, [`view`] what it shows of itself, [`estimate`] how long a visitor will
+//! wait and whether anything will be left, [`bounds`] every limit of these.
 
 pub mod bounds;
 mod calls;
@@ -13,15 +14,17 @@ pub mod line;
 pub mod pace;
 mod sessions;
 pub mod settings;
+pub mod stock;
 mod validate;
 pub mod view;
 
 pub use command::{Command, Epoch, Holder, Outcome, Place, Position, Refusal, Session, SessionRef, Standing, Tag};
 pub use line::{Applied, Room};
-pub use settings::{Document, Mode, Rules};
+pub use settings::{Document, Mode, Rules, StockGate};
+pub use stock::{Grant, Stock, StockNews};
 pub use validate::Logo;
 pub use view::{HeldBack, Phase, View};
 
 /// The version of the line's behaviour. To be raised whenever the same commands at the same times would leave
 /// another state than before: a store must not replay what was written under other rules.
-pub const RULES_VERSION: u64 = 1;
+pub const RULES_VERSION: u64 = 2;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bounds;
-use crate::{id::RoomId, time::UnixMs};
+use crate::{
+    id::{RoomId, SaleId},
+    time::UnixMs,
+};
 
 /// A room's document. What is left out takes the default; unknown fields are refused by name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,8 +51,9 @@ pub struct Document {
     pub closes_at: Option<Timestamp>,
     #[serde(default)]
     pub draw: bool,
+    /// The sale behind the room, which may not exist yet.
     #[serde(default)]
-    pub sale: Option<String>,
+    pub sale: Option<SaleId>,
     #[serde(default)]
     pub stock_gate: StockGate,
     #[serde(default)]
@@ -82,7 +86,9 @@ pub enum Mode {
 pub enum StockGate {
     #[default]
     Off,
+    /// It says so to everyone who waits.
     Inform,
+    /// And it calls no more visitors than there are units.
     Hold,
 }
 
@@ -142,6 +148,8 @@ pub struct Rules {
     pub session_max_ms: Option<u64>,
     pub opens_at: Option<UnixMs>,
     pub closes_at: Option<UnixMs>,
+    pub sale: Option<SaleId>,
+    pub stock_gate: StockGate,
 }
 
 impl Document {
@@ -160,6 +168,8 @@ impl Document {
             session_max_ms: self.session_max_seconds.map(ms),
             opens_at: self.opens_at.map(|at| at.0),
             closes_at: self.closes_at.map(|at| at.0),
+            sale: self.sale.clone(),
+            stock_gate: self.stock_gate,
         }
     }
 }
@@ -191,6 +201,8 @@ impl Rules {
             session_max_ms: self.session_max_ms.map(total),
             opens_at: self.opens_at.map(|at| at.min(UnixMs(bounds::TIME_MAX_MS))),
             closes_at: self.closes_at.map(|at| at.min(UnixMs(bounds::TIME_MAX_MS))),
+            sale: self.sale.clone(),
+            stock_gate: self.stock_gate,
         }
     }
 

@@ -18,6 +18,7 @@ impl Document {
         self.check_rate()?;
         self.check_sessions()?;
         self.check_times()?;
+        self.check_stock()?;
         self.check_later_versions()?;
         at_most("join_per_address", self.join_per_address, bounds::JOIN_PER_ADDRESS_MAX)?;
         check_page(&self.page)
@@ -90,16 +91,17 @@ impl Document {
         }
     }
 
+    fn check_stock(&self) -> Checked {
+        if self.stock_gate != StockGate::Off && self.sale.is_none() {
+            return refuse("stock_gate", "needs a `sale` whose stock the line is to know");
+        }
+        Ok(())
+    }
+
     /// What this version does not do yet it must not pretend to do.
     fn check_later_versions(&self) -> Checked {
         if self.draw {
             return refuse("draw", "a draw of places is not supported by this version: leave it false");
-        }
-        if self.sale.is_some() {
-            return refuse("sale", "a room tied to a sale is not supported by this version: leave it out");
-        }
-        if self.stock_gate != StockGate::Off {
-            return refuse("stock_gate", "a line that knows the stock is not supported by this version: leave it off");
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use super::{
     command::{Epoch, Position},
     pace::Pace,
     settings::Mode,
+    stock::Stock,
 };
 use crate::time::UnixMs;
 
@@ -42,6 +43,10 @@ pub struct View {
     pub held_back: Option<HeldBack>,
     /// Whether the pace or the entries a minute will still change as time passes, though nothing happens.
     pub decaying: bool,
+    /// What the room knows of the stock behind it; none where there is no sale, or its line is not to know.
+    pub stock: Option<Stock>,
+    /// Of those inside, how many have not reserved yet, though a unit is meant for them.
+    pub undecided: u64,
 }
 
 impl View {
@@ -88,4 +93,6 @@ pub enum HeldBack {
     ShopFull,
     /// As many are called and have not come as overcall allows: places pass on as they lapse.
     NoShows,
+    /// As many are called or inside as there are units, or nothing is known of the stock: what comes back calls the next.
+    Stock,
 }

@@ -1,6 +1,6 @@
 //! The bounds of the line, over random commands, settings and gaps of time.
 
-use dropgate::room::{Mode, Rules, Tag};
+use dropgate::room::{Mode, Rules, StockGate, Tag};
 use proptest::prelude::*;
 
 use crate::line_world::{SessionAct, World, ordinary_rules};
@@ -8,17 +8,44 @@ use crate::line_world::{SessionAct, World, ordinary_rules};
 /// One thing that happens in a world. Positions are shares of the tail, in thousandths, and may lie above it.
 #[derive(Clone, Debug)]
 enum Event {
-    Pass { ms: u64 },
-    Back { ms: u64 },
+    Pass {
+        ms: u64,
+    },
+    Back {
+        ms: u64,
+    },
     Tick,
-    TickEvery { ms: u64, times: u64 },
-    Join { count: u32 },
-    Claim { share: u64 },
+    TickEvery {
+        ms: u64,
+        times: u64,
+    },
+    Join {
+        count: u32,
+    },
+    Claim {
+        share: u64,
+    },
     ClaimAll,
-    Look { share: u64 },
-    Leave { share: u64 },
+    Look {
+        share: u64,
+    },
+    Leave {
+        share: u64,
+    },
     Admit,
-    Session { share: u64, act: SessionAct },
+    Session {
+        share: u64,
+        act: SessionAct,
+    },
+    /// Newer by so many events, or the last again; with grants to the sessions at these shares, or to nobody known.
+    Stock {
+        newer: u64,
+        available: u64,
+        held: u64,
+        grants: Vec<Option<u64>>,
+    },
+    OldStock,
+    ForgetStock,
     Configure(Change),
     Reset,
     Restore,
@@ -36,10 +63,15 @@ struct Change {
     /// From now.
     opens_in: Option<Option<u64>>,
     closes_in: Option<Option<u64>>,
+    gate: Option<StockGate>,
 }
 
 fn mode() -> impl Strategy<Value = Mode> {
     prop_oneof![6 => Just(Mode::Queue), 1 => Just(Mode::Open), 2 => Just(Mode::Hold), 1 => Just(Mode::Closed)]
+}
+
+fn gate() -> impl Strategy<Value = StockGate> {
+    prop_oneof![1 => Just(StockGate::Off), 1 => Just(StockGate::Inform), 3 => Just(StockGate::Hold)]
 }
 
 fn rate() -> impl Strategy<Value = u64> {
@@ -56,8 +88,9 @@ fn change() -> impl Strategy<Value = Change> {
         prop::option::weighted(0.3, 0..4u64),
         prop::option::weighted(0.1, prop::option::of(1..20_000u64)),
         prop::option::weighted(0.1, prop::option::of(1..60_000u64)),
+        prop::option::weighted(0.3, gate()),
     )
-        .prop_map(|(mode, rate, burst, max_active, window_ms, overcall, opens_in, closes_in)| Change {
+        .prop_map(|(mode, rate, burst, max_active, window_ms, overcall, opens_in, closes_in, gate)| Change {
             mode,
             rate,
             burst,
@@ -66,6 +99,7 @@ fn change() -> impl Strategy<Value = Change> {
             overcall,
             opens_in,
             closes_in,
+            gate,
         })
 }
 
@@ -90,6 +124,10 @@ fn event() -> impl Strategy<Value = Event> {
         3 => (0..1000u64).prop_map(|share| Event::Leave { share }),
         2 => Just(Event::Admit),
         4 => (0..1000u64, act()).prop_map(|(share, act)| Event::Session { share, act }),
+        6 => (0..3u64, 0..60u64, 0..20u64, prop::collection::vec(prop::option::of(0..1000u64), 0..5))
+            .prop_map(|(newer, available, held, grants)| Event::Stock { newer, available, held, grants }),
+        1 => Just(Event::OldStock),
+        1 => Just(Event::ForgetStock),
         3 => change().prop_map(Event::Configure),
         1 => Just(Event::Reset),
         1 => Just(Event::Restore),
@@ -117,6 +155,12 @@ fn happen(world: &mut World, event: &Event) {
         Event::Leave { share } => world.leave(at(world, *share)),
         Event::Admit => world.admit(Tag(7)),
         Event::Session { share, act } => world.with_session(at(world, *share), *act),
+        Event::Stock { newer, available, held, grants } => {
+            let grants = grants.iter().map(|share| share.map(|share| at(world, share))).collect();
+            world.tell_stock(*newer, *available, *held, grants);
+        }
+        Event::OldStock => world.tell_old_stock(),
+        Event::ForgetStock => world.forget_stock(),
         Event::Configure(change) => world.configure(changed(world, change)),
         Event::Reset => world.reset(),
         Event::Restore => world.restore(),
@@ -135,6 +179,7 @@ fn changed(world: &World, change: &Change) -> Rules {
         overcall: change.overcall.unwrap_or(was.overcall),
         opens_at: change.opens_in.map_or(was.opens_at, at),
         closes_at: change.closes_in.map_or(was.closes_at, at),
+        stock_gate: change.gate.unwrap_or(was.stock_gate),
         ..was
     }
 }

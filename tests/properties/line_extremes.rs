@@ -2,7 +2,11 @@
 //! every integer stays below 2^53, so that another store's script computes the same.
 
 use dropgate::{
-    room::{Command, Holder, Mode, Outcome, Place, Refusal, Room, Rules, SessionRef, Tag, bounds, estimate},
+    id::SaleId,
+    room::{
+        Command, Grant, Holder, Mode, Outcome, Place, Refusal, Room, Rules, SessionRef, StockGate, StockNews, Tag,
+        bounds, estimate,
+    },
     time::UnixMs,
 };
 use proptest::prelude::*;
@@ -21,23 +25,28 @@ fn rules() -> impl Strategy<Value = Rules> {
     let mode =
         prop_oneof![3 => Just(Mode::Queue), 1 => Just(Mode::Open), 1 => Just(Mode::Hold), 1 => Just(Mode::Closed)];
     let optional = || prop::option::weighted(0.3, any_number());
+    let gate = prop_oneof![Just(StockGate::Off), Just(StockGate::Inform), Just(StockGate::Hold)];
     (
         (mode, any_number(), any_number(), optional(), any_number()),
-        (any_number(), any_number(), any::<bool>(), optional(), optional(), optional()),
+        (any_number(), any_number(), any::<bool>(), optional(), optional(), optional(), gate),
     )
-        .prop_map(|((mode, rate, burst, cap, window), (overcall, session, renewal, total, opens, closes))| Rules {
-            mode,
-            rate_per_minute: rate,
-            burst,
-            max_active: cap,
-            claim_window_ms: window,
-            overcall,
-            session_ms: session,
-            session_renewal: renewal,
-            session_max_ms: total,
-            opens_at: opens.map(UnixMs),
-            closes_at: closes.map(UnixMs),
-        })
+        .prop_map(
+            |((mode, rate, burst, cap, window), (overcall, session, renewal, total, opens, closes, gate))| Rules {
+                mode,
+                rate_per_minute: rate,
+                burst,
+                max_active: cap,
+                claim_window_ms: window,
+                overcall,
+                session_ms: session,
+                session_renewal: renewal,
+                session_max_ms: total,
+                opens_at: opens.map(UnixMs),
+                closes_at: closes.map(UnixMs),
+                sale: SaleId::parse("drop").ok(),
+                stock_gate: gate,
+            },
+        )
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -54,6 +63,9 @@ fn command() -> impl Strategy<Value = Command> {
         Just(Holder::App),
         any_number().prop_map(|exchanged| Holder::Browser { exchanged: UnixMs(exchanged) })
     ];
+    let grant = (any_number(), prop::option::of(name())).prop_map(|(seq, session)| Grant { seq, session });
+    let news = (any_number(), any_number(), any_number(), any_number(), prop::collection::vec(grant, 0..4))
+        .prop_map(|(term, seq, available, held, grants)| StockNews { term, seq, available, held, grants });
     prop_oneof![
         2 => (any_number(), epoch(), rules())
             .prop_map(|(version, first_epoch, rules)| Command::Configure { version, first_epoch, rules }),
@@ -66,6 +78,8 @@ fn command() -> impl Strategy<Value = Command> {
         1 => (name(), holder).prop_map(|(session, holder)| Command::Check { session, holder }),
         1 => name().prop_map(|session| Command::Renew { session }),
         1 => name().prop_map(|session| Command::Finish { session }),
+        3 => news.prop_map(Command::SetStock),
+        1 => Just(Command::ForgetStock),
         2 => Just(Command::Tick),
         1 => Just(Command::Reset),
         1 => Just(Command::Delete),
@@ -99,6 +113,9 @@ proptest! {
             if let Some(wait) = estimate::wait(&view, ahead) {
                 prop_assert!(wait.low <= wait.likely && wait.likely <= wait.high);
             }
+            let _ = estimate::chance(&view, ahead);
+            prop_assert!(view.undecided <= view.inside);
+            prop_assert!(view.stock.is_none_or(|stock| stock.available < MAX && stock.held < MAX && stock.at.0 < MAX));
         }
         let bytes = postcard::to_stdvec(&room).unwrap();
         // Sixty commands cannot have left more than sixty chunks, sessions and calls behind.

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dropgate::{
     room::{
-        Applied, Command, Holder, Mode, Outcome, Place, Refusal, Room, Rules, Session, Standing, Tag, View,
+        Applied, Command, Grant, Holder, Mode, Outcome, Place, Refusal, Room, Rules, Session, SessionRef, Standing,
+        StockGate, StockNews, Tag, View,
         bounds::{GROWTH_MS, PERMIT},
         view::Phase,
     },
@@ -25,6 +26,8 @@ pub fn ordinary_rules() -> Rules {
         session_max_ms: None,
         opens_at: None,
         closes_at: None,
+        sale: dropgate::id::SaleId::parse("drop").ok(),
+        stock_gate: StockGate::Off,
     }
 }
 
@@ -58,6 +61,8 @@ pub struct World {
     /// Positions called while everyone passed: outside the bounds.
     free: BTreeSet<u64>,
     pub bound: EntryBound,
+    /// The sale's last event, and what was left then.
+    pub stock: (u64, u64, u64),
 }
 
 /// Watches that over any window at most ∫rate + L enter, L the largest in force within a claim window before it.
@@ -125,6 +130,7 @@ impl World {
             left: BTreeSet::new(),
             free: BTreeSet::new(),
             bound: EntryBound::new(now, &rules),
+            stock: (1, 0, 0),
             rules: rules.clone(),
         };
         world.configure(rules);
@@ -231,7 +237,7 @@ impl World {
     /// Something is done with the session of a position, if it ever had one.
     pub fn with_session(&mut self, position: u64, act: SessionAct) {
         let Some((tag, _)) = self.entered.get(&position).copied() else { return };
-        let session = dropgate::room::SessionRef { epoch: self.epoch, position, tag };
+        let session = SessionRef { epoch: self.epoch, position, tag };
         let command = match act {
             SessionAct::Finish => Command::Finish { session },
             SessionAct::Renew => Command::Renew { session },
@@ -248,6 +254,41 @@ impl World {
             Outcome::Refused(Refusal::Superseded) => assert_eq!(act, SessionAct::Exchange),
             other => panic!("{act:?} of {position}: {other:?}"),
         }
+    }
+
+    /// The sale says what it has left; `grants` are positions, or buyers of another name.
+    pub fn tell_stock(&mut self, newer: u64, available: u64, held: u64, grants: Vec<Option<u64>>) {
+        let (seq, ..) = self.stock;
+        if newer > 0 {
+            self.stock = (seq + newer, available, held);
+        }
+        let grant = |position: Option<u64>| {
+            let of = |position| self.entered.get(&position).map(|(tag, _)| (position, *tag));
+            let session = position.map(|position| of(position).unwrap_or((position, Tag(0))));
+            let named = |(position, tag)| SessionRef { epoch: self.epoch, position, tag };
+            Grant { seq: seq + newer, session: session.map(named) }
+        };
+        let grants = grants.into_iter().map(grant).collect();
+        let (seq, available, held) = self.stock;
+        self.send(&Command::SetStock(StockNews { term: 0, seq, available, held, grants }));
+        if let (Some(stock), true) = (self.view().stock, newer > 0) {
+            assert_eq!((stock.seq, stock.available, stock.held), self.stock);
+        }
+    }
+
+    /// News that were long under way.
+    pub fn tell_old_stock(&mut self) {
+        self.tick();
+        let kept = self.room.clone();
+        let Some(stock) = self.view().stock else { return };
+        let news = StockNews { term: 0, seq: stock.seq - 1, available: 1_000_000, held: 0, grants: Vec::new() };
+        self.send(&Command::SetStock(news));
+        assert_eq!(self.room, kept, "an older seq never wins");
+    }
+
+    pub fn forget_stock(&mut self) {
+        self.send(&Command::ForgetStock);
+        assert_eq!(self.view().stock, None);
     }
 
     pub fn reset(&mut self) {
@@ -327,10 +368,23 @@ impl World {
         if !configured {
             assert!(taken(after) <= room_before, "more than max_active: {} > {room_before}", taken(after));
             self.check_no_burst(before, after);
+            self.check_stock(before, after);
         }
         if !configured && after.phase != Phase::Running && after.head > before.head {
             panic!("somebody was called in phase {:?}", after.phase);
         }
+    }
+
+    /// With a gate that holds, those called and those inside who have not reserved never become more than there are
+    /// units, and not at all while nothing recent is known of the stock.
+    fn check_stock(&self, before: &View, after: &View) {
+        let meant = |view: &View| view.outstanding() + view.undecided;
+        if self.rules.stock_gate != StockGate::Hold || meant(after) <= meant(before) {
+            return;
+        }
+        let stock = after.stock.expect("nobody is called while nothing is known of the stock");
+        assert!(after.now < stock.good_until(), "called for stock last heard of at {:?}", stock.at);
+        assert!(meant(after) <= stock.available, "{} for {} units", meant(after), stock.available);
     }
 
     /// Beyond the permits that lapsed calls gave back, one step calls no more than what may stand ready and a

@@ -6,6 +6,7 @@ use crate::{
         bounds::{PERMIT, TAIL_RAISE_MAX},
         command::{Outcome, Place, Position, Refusal, Session, Standing, Tag},
         sessions::Live,
+        settings::StockGate,
         view::Phase,
     },
     time::UnixMs,
@@ -55,7 +56,7 @@ impl Room {
         if !self.has_room_for(1) {
             return Applied::refused(Refusal::Closed);
         }
-        let to_spare = free || self.callable(self.credit_at(now)) > 0;
+        let to_spare = free || self.callable(now, self.credit_at(now)) > 0;
         if self.head < self.tail || !to_spare {
             return Applied::refused(Refusal::LineAhead);
         }
@@ -143,7 +144,9 @@ impl Room {
         self.entered += 1;
         self.claimed.insert(position);
         self.observed.entered(now);
-        let live = Live { tag, start: now, deadline: now.plus_ms(self.rules.session_ms), exchanged };
+        let deadline = now.plus_ms(self.rules.session_ms);
+        let undecided = (self.rules.stock_gate != StockGate::Off).then_some(deadline);
+        let live = Live { tag, start: now, deadline, exchanged, undecided };
         self.sessions.put(position, live);
         self.session(position, live)
     }

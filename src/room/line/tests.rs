@@ -3,8 +3,10 @@
 use super::*;
 use crate::room::{
     command::{Holder, Place, Session, SessionRef, Standing, Tag},
-    settings::Rules,
+    settings::{Rules, StockGate},
 };
+
+mod stock;
 
 const START: u64 = 1_700_000_000_000;
 
@@ -27,6 +29,8 @@ fn rules(rate_per_minute: u64, burst: u64) -> Rules {
         session_max_ms: None,
         opens_at: None,
         closes_at: None,
+        sale: None,
+        stock_gate: StockGate::Off,
     }
 }
 

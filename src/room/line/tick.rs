@@ -34,6 +34,11 @@ impl Room {
 
     /// The tick, credit and clock included. Twice at the same `now` is once.
     pub(super) fn settle(&mut self, now: UnixMs) {
+        self.settle_with(now, |_| ());
+    }
+
+    /// The tick, with something learned before anybody is called: nobody shall be called for what is no longer so.
+    pub(super) fn settle_with(&mut self, now: UnixMs, learn: impl FnOnce(&mut Self)) {
         if self.head < self.tail {
             self.observed.stood(now, self.moving_ms(now));
         }
@@ -42,13 +47,15 @@ impl Room {
         self.lapse_due(now);
         self.credit = self.credit_at(now);
         self.last = now;
+        learn(self);
         self.advance(now);
         self.observe(now, before);
     }
 
     /// Where the head stands, if a line stands behind it and has been moving.
     fn mark(&self) -> Option<Position> {
-        (self.head < self.tail && self.phase(self.last) == Phase::Running).then_some(self.head)
+        let moving = self.phase(self.last) == Phase::Running && self.last < self.stocked_until();
+        (self.head < self.tail && moving).then_some(self.head)
     }
 
     /// Notes how far the head of a standing line moved. One that merely follows arrivals, or pours out what stood
@@ -63,7 +70,7 @@ impl Room {
     pub(super) fn advance(&mut self, now: UnixMs) {
         match self.phase(now) {
             Phase::Running => {
-                let called = self.pass_over(now, self.callable(self.credit), Cost::Permit);
+                let called = self.pass_over(now, self.callable(now, self.credit), Cost::Permit);
                 self.credit -= called * PERMIT;
             }
             Phase::Free => {
@@ -77,7 +84,7 @@ impl Room {
     fn would_call(&self, now: UnixMs) -> bool {
         let next_left = || self.claimed.contains(self.head + 1);
         match self.phase(now) {
-            Phase::Running => self.head < self.tail && (next_left() || self.callable(self.credit_at(now)) > 0),
+            Phase::Running => self.head < self.tail && (next_left() || self.callable(now, self.credit_at(now)) > 0),
             Phase::Free => self.head < self.tail,
             Phase::Scheduled | Phase::Paused | Phase::Closed => false,
         }
@@ -126,9 +133,9 @@ impl Room {
         credit.max(grown)
     }
 
-    /// How many may be called with this much credit under the cap.
-    pub(super) fn callable(&self, credit: u64) -> u64 {
-        (credit / PERMIT).min(self.spare_places())
+    /// How many may be called with this much credit under the cap and for the units there are.
+    pub(super) fn callable(&self, now: UnixMs, credit: u64) -> u64 {
+        (credit / PERMIT).min(self.spare_places()).min(self.spare_units(now))
     }
 
     /// How many more may be called before sessions and unclaimed calls reach the cap.
@@ -153,7 +160,7 @@ impl Room {
             return 0;
         }
         let from = self.rules.opens_at.map_or(self.last, |opens| opens.max(self.last));
-        let to = self.rules.closes_at.map_or(now, |closes| closes.min(now));
+        let to = self.rules.closes_at.map_or(now, |closes| closes.min(now)).min(self.stocked_until());
         to.since(from)
     }
 

@@ -3,12 +3,13 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::{
-    room::{Command, Document, Place, RULES_VERSION, Room, SessionRef, Tag},
+    id::SaleId,
+    room::{Command, Document, Grant, Place, RULES_VERSION, Room, Rules, SessionRef, StockGate, StockNews, Tag},
     time::UnixMs,
 };
 
 /// What the script below left behind when [`RULES_VERSION`] was last set, as the journal would keep it.
-const KNOWN: (u64, &str) = (1, "1b29ddada74552d9");
+const KNOWN: (u64, &str) = (2, "7c0f65710ef7d767");
 
 /// Every kind of command, with times at which sessions end, calls lapse and the head moves.
 fn script() -> Vec<(u64, Command)> {
@@ -19,6 +20,8 @@ fn script() -> Vec<(u64, Command)> {
         );
         serde_json::from_str::<Document>(&text).unwrap().rules()
     };
+    let holding = |rules| Rules { sale: SaleId::parse("s").ok(), stock_gate: StockGate::Hold, ..rules };
+    let news = |seq, available, grants| Command::SetStock(StockNews { term: 0, seq, available, held: 1, grants });
     let place = |position| Place { epoch: 1, position };
     let session = |position| SessionRef { epoch: 1, position, tag: Tag(position) };
     let claim = |position| Command::Claim { place: place(position), tag: Tag(position) };
@@ -40,6 +43,17 @@ fn script() -> Vec<(u64, Command)> {
         (30_000, Command::Tick),
         (41_000, Command::Admit { tag: Tag(99) }),
         (42_000, Command::Join { count: 5 }),
+        (43_000, Command::Configure { version: 3, first_epoch: 1, rules: holding(document(600, 90)) }),
+        (43_100, Command::Join { count: 9 }),
+        (43_200, news(7, 3, Vec::new())),
+        (43_300, claim(46)),
+        (43_400, claim(47)),
+        (43_500, news(8, 2, vec![Grant { seq: 8, session: Some(session(46)) }])),
+        (44_600, news(8, 2, Vec::new())),
+        (45_000, news(7, 90, Vec::new())),
+        (47_000, Command::Tick),
+        (47_100, news(9, 4, vec![Grant { seq: 9, session: None }])),
+        (47_200, Command::ForgetStock),
     ]
 }
 

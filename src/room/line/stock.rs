@@ -1,0 +1,84 @@
+//! The stock behind the line: what the room is told of it, and how many it may call for it. [`crate::room::stock`] says
+//! whom a unit is meant for.
+
+use super::{Applied, Room};
+use crate::{
+    room::{
+        bounds::UNITS_MAX,
+        command::Outcome,
+        settings::StockGate,
+        stock::{Grant, Stock, StockNews},
+    },
+    time::UnixMs,
+};
+
+impl Room {
+    /// Takes what the sale says of itself, before the tick that comes with it calls anybody. What is older than what is
+    /// known changes nothing; the same again only says that it still holds, which is written down no more often than it
+    /// needs to be.
+    pub(super) fn set_stock(&mut self, now: UnixMs, news: &StockNews) -> Applied {
+        let known = self.stock.map(|stock| (stock.term, stock.seq));
+        let told = (news.term, news.seq);
+        let is_again = known == Some(told);
+        let is_wanted = match self.rules.stock_gate {
+            StockGate::Off => false,
+            StockGate::Inform => known < Some(told),
+            StockGate::Hold => known < Some(told) || is_again && self.stock.is_some_and(|s| s.wants_refresh(now)),
+        };
+        if !is_wanted {
+            return Applied { outcome: Outcome::Done, changed: self.tick(now) };
+        }
+        self.settle_with(now, |room| {
+            let heard = room.stock.filter(|stock| stock.term == news.term).map_or(0, |stock| stock.seq);
+            for grant in news.grants.iter().filter(|grant| grant.seq > heard) {
+                room.note_grant(*grant);
+            }
+            room.stock = Some(Stock {
+                term: news.term,
+                seq: news.seq,
+                available: news.available.min(UNITS_MAX),
+                held: news.held.min(UNITS_MAX),
+                at: now,
+            });
+        });
+        Applied::changed(Outcome::Done)
+    }
+
+    /// There is no such sale, or it was made anew and counts from the beginning.
+    pub(super) fn forget_stock(&mut self, now: UnixMs) -> Applied {
+        if self.stock.is_none() {
+            return Applied { outcome: Outcome::Done, changed: self.tick(now) };
+        }
+        self.settle_with(now, |room| room.stock = None);
+        Applied::changed(Outcome::Done)
+    }
+
+    /// Where the buyer can't be told, whoever has been inside longest is taken for it: a shop that names its buyers
+    /// itself shall not keep units waiting for visitors who have theirs.
+    fn note_grant(&mut self, grant: Grant) {
+        match grant.session {
+            None => self.sessions.decide_oldest(),
+            Some(name) if name.epoch == self.epoch => self.sessions.decide(name.position, name.tag),
+            Some(_) => {}
+        }
+    }
+
+    /// How many more may be called for the units there are.
+    pub(super) fn spare_units(&self, now: UnixMs) -> u64 {
+        if self.rules.stock_gate != StockGate::Hold {
+            return u64::MAX;
+        }
+        let meant_for_others = self.outstanding().saturating_add(self.sessions.undecided());
+        let known = self.stock.filter(|stock| now < stock.good_until());
+        known.map_or(0, |stock| stock.available.saturating_sub(meant_for_others))
+    }
+
+    /// Until when, after the last change, the stock let the line move.
+    pub(super) fn stocked_until(&self) -> UnixMs {
+        match self.stock {
+            _ if self.rules.stock_gate != StockGate::Hold => UnixMs(u64::MAX),
+            Some(stock) if self.spare_units(self.last) > 0 => stock.good_until(),
+            _ => self.last,
+        }
+    }
+}
