@@ -19,6 +19,7 @@ pub struct Metrics {
     pub registry: Registry,
     pub store: StoreMetrics,
     pub http: HttpMetrics,
+    pub sales: SaleMetrics,
 }
 
 impl Metrics {
@@ -27,7 +28,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("dropgate");
         let store = StoreMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
-        Self { registry, store, http }
+        let sales = SaleMetrics::register(&mut registry);
+        Self { registry, store, http, sales }
     }
 }
 
@@ -128,6 +130,53 @@ impl HttpMetrics {
         http.register("in_flight", "Requests being answered", this.in_flight.clone());
         http.register("shed", "Requests refused because too many were being answered", this.shed.clone());
         this
+    }
+}
+
+/// What becomes of what buyers and shops ask of sales.
+pub struct SaleMetrics {
+    /// `dropgate_reservations_total`: answers to calls about reservations, by call and outcome.
+    pub reservations: Family<ReservationLabels, Counter>,
+}
+
+/// A call about a reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaleCall {
+    Reserve,
+    Look,
+    Paying,
+    Confirm,
+    Release,
+    Extend,
+}
+
+/// What came of a call about a reservation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReservationLabels {
+    /// `reserve`, `look`, `paying`, `confirm`, `release` or `extend`.
+    pub call: &'static str,
+    /// `done`, or the code of the problem: `sold_out`, `limit_exceeded` …
+    pub outcome: &'static str,
+}
+
+impl SaleMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let this = Self { reservations: Family::default() };
+        registry.register("reservations", "Answers to calls about reservations", this.reservations.clone());
+        this
+    }
+
+    /// Counts one answer.
+    pub fn count(&self, call: SaleCall, outcome: &'static str) {
+        let call = match call {
+            SaleCall::Reserve => "reserve",
+            SaleCall::Look => "look",
+            SaleCall::Paying => "paying",
+            SaleCall::Confirm => "confirm",
+            SaleCall::Release => "release",
+            SaleCall::Extend => "extend",
+        };
+        self.reservations.get_or_create_owned(&ReservationLabels { call, outcome }).inc();
     }
 }
 

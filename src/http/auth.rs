@@ -57,8 +57,26 @@ impl FromRequest for ReadSome {
     }
 }
 
+/// The caller's key, if it has one of these scopes here; for calls that a token opens as well.
+///
+/// # Errors
+/// As for the last of the scopes.
+pub(super) fn authorize_any(request: &HttpRequest, scopes: &[Scope]) -> Result<Arc<ApiKey>, Problem> {
+    let mut refused = without_key("no key is good for this");
+    for scope in scopes {
+        match authorize(request, *scope) {
+            Ok(key) => return Ok(key),
+            Err(problem) => refused = problem,
+        }
+    }
+    Err(refused)
+}
+
 /// The caller's key, if it may do this here.
-fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKey>, Problem> {
+///
+/// # Errors
+/// 401 where there is none that we know; 403 where it may not.
+pub(super) fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKey>, Problem> {
     let key = authenticate(request)?;
     require_scope(&key, scope)?;
     let path = request.match_info();
@@ -101,6 +119,11 @@ pub fn authenticate(request: &HttpRequest) -> Result<Arc<ApiKey>, Problem> {
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
+}
+
+/// 401 for a caller who brought nothing.
+pub(super) fn without_key(detail: &'static str) -> Problem {
+    unauthorized(detail, r#"Bearer realm="dropgate""#)
 }
 
 fn unauthorized(detail: &'static str, challenge: &'static str) -> Problem {

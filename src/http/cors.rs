@@ -7,6 +7,7 @@ use actix_web::{
 };
 
 use super::{Context, extract};
+use crate::instance::LiveRoom;
 
 /// Headers of ours that a page of another origin may send.
 const ALLOWED_HEADERS: &str =
@@ -25,6 +26,8 @@ pub enum Cors {
     Public,
     /// The origins of the room's shop and allowed hosts.
     RoomHosts,
+    /// The same of the rooms whose passes the sale takes.
+    SaleHosts,
 }
 
 impl Cors {
@@ -43,7 +46,7 @@ impl Cors {
 
     /// Puts the headers on whatever the address answers, errors too.
     pub(super) fn put(self, origin: Option<HeaderValue>, headers: &mut HeaderMap) {
-        if self == Self::RoomHosts {
+        if matches!(self, Self::RoomHosts | Self::SaleHosts) {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
         }
         if let Some(origin) = origin {
@@ -62,6 +65,14 @@ impl Cors {
                 let context = request.app_data::<web::Data<Context>>()?;
                 let room = extract::room_of(request, context)?;
                 room.return_policy.admits_origin(origin.to_str().ok()?).then(|| origin.clone())
+            }
+            Self::SaleHosts => {
+                let origin = request.headers().get(header::ORIGIN)?;
+                let context = request.app_data::<web::Data<Context>>()?;
+                let sale = extract::sale_of(request, context)?;
+                let asked = origin.to_str().ok()?;
+                let admits = |room: &LiveRoom| room.return_policy.admits_origin(asked);
+                context.instance.rooms_of_sale(&sale).iter().any(|room| admits(room)).then(|| origin.clone())
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What handlers ask for in their signatures: the room of the path, a JSON body, the visitor's ticket, the caller.
+//! What handlers ask for in their signatures: the room or sale of the path, a JSON body, the visitor's ticket, the caller.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -20,7 +20,7 @@ use super::{
     limits::{BODY_MAX_BYTES, BODY_TIMEOUT},
     problem::{Code, Problem},
 };
-use crate::instance::LiveRoom;
+use crate::instance::{LiveRoom, LiveSale};
 
 /// The room that the path names; an unknown id is answered without a store call.
 pub struct RoomPath(pub Arc<LiveRoom>);
@@ -36,6 +36,20 @@ impl FromRequest for RoomPath {
     }
 }
 
+/// The sale that the path names; an unknown id is answered without a store call.
+pub struct SalePath(pub Arc<LiveSale>);
+
+impl FromRequest for SalePath {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(
+            context(request).and_then(|context| sale_of(request, context).map(Self).ok_or_else(Problem::unknown_sale)),
+        )
+    }
+}
+
 /// What the whole HTTP side shares.
 ///
 /// # Errors
@@ -47,6 +61,11 @@ pub fn context(request: &HttpRequest) -> Result<&web::Data<Context>, Problem> {
 /// The room the path names, if this instance serves it.
 pub(super) fn room_of(request: &HttpRequest, context: &Context) -> Option<Arc<LiveRoom>> {
     context.instance.room(request.match_info().get("room")?)
+}
+
+/// The sale the path names, if this instance serves it.
+pub(super) fn sale_of(request: &HttpRequest, context: &Context) -> Option<Arc<LiveSale>> {
+    context.instance.sale(request.match_info().get("sale")?)
 }
 
 /// Who is calling, as far as the limits care.
@@ -123,7 +142,10 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let detail = error.into_inner().to_string();
-        let field = Some(path).filter(|path| path != ".").or_else(|| quoted_field(&detail));
+        let field = match (Some(path).filter(|path| path != "."), missing_field(&detail)) {
+            (Some(path), Some(missing)) => Some(format!("{path}.{missing}")),
+            (path, _) => path.or_else(|| quoted_field(&detail)),
+        };
         match field {
             Some(field) => Problem::invalid_field(field, detail),
             None => Problem::new(Code::InvalidRequest, format!("the body is not the JSON expected here: {detail}")),
@@ -131,6 +153,11 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|error| Problem::new(Code::InvalidRequest, format!("after the document: {error}")))?;
     Ok(value)
+}
+
+/// serde tells the path to where a field is missing, and which one in its message alone.
+fn missing_field(detail: &str) -> Option<&str> {
+    detail.strip_prefix("missing field `")?.split('`').next()
 }
 
 /// serde names a field that is missing or unknown in its message alone: ``missing field `name` ``.

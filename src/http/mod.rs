@@ -30,6 +30,7 @@ pub mod place;
 pub mod precompressed;
 pub mod problem;
 pub mod refusals;
+pub mod reservations;
 pub mod rooms;
 pub mod sale_refusals;
 pub mod sessions;
@@ -56,7 +57,7 @@ pub use self::{
     client_address::{ClientAddress, TrustedProxies},
     cors::Cors,
     endpoint::endpoint,
-    extract::{Caller, JsonBody, OptionalJsonBody, RoomPath},
+    extract::{Caller, JsonBody, OptionalJsonBody, RoomPath, SalePath},
     join_limit::{Evidence, JoinLimit},
     limits::Bounds,
     problem::{Code, Problem},
@@ -147,6 +148,7 @@ fn visitors(config: &mut ServiceConfig) {
     tickets::configure(config);
     journey::configure(config);
     sessions::configure(config);
+    reservations::configure(config);
     jwks::configure(config);
 }
 

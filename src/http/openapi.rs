@@ -20,8 +20,8 @@ use utoipa::{
 
 pub(super) use self::schemas::{RoomDocument, RoomList};
 use super::{
-    Cors, dashboard, endpoint, icon, instances, journey, jwks, keys, machine, passes, place, rooms, sessions, status,
-    tickets, waiting_page,
+    Cors, dashboard, endpoint, icon, instances, journey, jwks, keys, machine, passes, place, reservations, rooms,
+    sessions, status, tickets, waiting_page,
 };
 
 /// The addresses of this file.
@@ -38,6 +38,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
         tickets::join, status::status, place::place, passes::claim, tickets::leave,
         waiting_page::waiting_page, waiting_page::logo, journey::join, journey::place, journey::enter, journey::leave, icon::icon,
         gates::redirect, gates::nginx, gates::envoy, sessions::renew, sessions::finish,
+        reservations::reserve, reservations::calls::get, reservations::calls::paying, reservations::calls::confirm,
+        reservations::calls::release, reservations::calls::extend,
         rooms::list, rooms::get, rooms::put, rooms::patch, rooms::delete, rooms::reset,
         keys::list, keys::create, keys::get, keys::delete, keys::list_signing, keys::rotate,
         instances::list, dashboard::show, dashboard::sign_in, dashboard::sign_out,
@@ -49,6 +51,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         (name = "line", description = "What visitors do, as JSON"),
         (name = "page", description = "What visitors see: the page, and the same without script"),
         (name = "gate", description = "What gateways ask about a visitor's request"),
+        (name = "stock", description = "What buyers with a pass and shops with a key do with the units of a sale"),
         (name = "shop", description = "What a shop's server does"),
         (name = "operators", description = "Documents, keys, the dashboard"),
         (name = "machines", description = "Keys to verify with, health, figures"),

@@ -227,7 +227,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Overloaded => {
-                Self::new(Code::Overloaded, "more is asked of this room than can be queued; nothing was done")
+                Self::new(Code::Overloaded, "more is asked here than can be queued; nothing was done")
             }
             StoreError::Unavailable(reason) => {
                 // The reason is for the operator: logged here, once, and not told to visitors.

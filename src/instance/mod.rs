@@ -182,6 +182,16 @@ impl Instance {
         sales
     }
 
+    /// The rooms whose visitors buy here, in no order: those whose passes the sale takes, which are all where it
+    /// requires none.
+    pub fn rooms_of_sale(&self, sale: &LiveSale) -> Vec<Arc<LiveRoom>> {
+        let directory = self.directory.load();
+        match sale.document.requires_pass.as_slice() {
+            [] => directory.rooms.values().cloned().collect(),
+            rooms => rooms.iter().filter_map(|id| directory.rooms.get(id).cloned()).collect(),
+        }
+    }
+
     /// The signing keys in force.
     pub fn keys(&self) -> Arc<KeyRing> {
         Arc::clone(&self.directory.load().ring)

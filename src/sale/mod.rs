@@ -22,6 +22,7 @@ pub use command::{
     Shortage, Sku, State,
 };
 pub use outbox::{Event, EventKind};
+pub use reserve::{LINES_MAX, check_lines};
 pub use settings::{Document, Rules};
 pub use stock::Sale;
 pub use view::View;

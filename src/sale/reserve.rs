@@ -82,14 +82,9 @@ impl Sale {
 
     /// The lines with the same SKU summed, every SKU known.
     pub(super) fn sum(&self, lines: &[Line]) -> Result<Units, Refusal> {
-        if lines.is_empty() || lines.len() > LINES_MAX {
-            return Err(invalid("lines", format!("must be 1 to {LINES_MAX} lines")));
-        }
+        check_lines(lines)?;
         let mut units = BTreeMap::new();
-        for (index, line) in lines.iter().enumerate() {
-            if !(1..=TOTAL_MAX).contains(&line.quantity) {
-                return Err(invalid(format!("lines[{index}].quantity"), format!("must be from 1 to {TOTAL_MAX}")));
-            }
+        for line in lines {
             *units.entry(line.sku.clone()).or_default() += line.quantity;
         }
         match units.keys().find(|sku| !self.stock.contains_key(*sku)) {
@@ -196,6 +191,21 @@ impl Sale {
         self.due.insert((deadline, ask.id));
         self.emit(now, EventKind::Held { id: ask.id, buyer: ask.buyer.clone(), lines, deadline });
         self.tell_levels(now, levels);
+    }
+}
+
+/// Whether these can be the lines of a reservation, or of a part of one, whatever the sale: how many, and of how many
+/// units each.
+///
+/// # Errors
+/// [`Refusal::Invalid`] naming the line.
+pub fn check_lines(lines: &[Line]) -> Result<(), Refusal> {
+    if lines.is_empty() || lines.len() > LINES_MAX {
+        return Err(invalid("lines", format!("must be 1 to {LINES_MAX} lines")));
+    }
+    match lines.iter().position(|line| !(1..=TOTAL_MAX).contains(&line.quantity)) {
+        Some(index) => Err(invalid(format!("lines[{index}].quantity"), format!("must be from 1 to {TOTAL_MAX}"))),
+        None => Ok(()),
     }
 }
 

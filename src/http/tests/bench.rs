@@ -1,17 +1,23 @@
 //! The whole HTTP side in one process, for the tests of its parts: a store in memory, a clock that stands.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use actix_web::{
     App,
     body::MessageBody as _,
+    dev::ServiceResponse,
     http::{Method, header::HeaderMap},
     test::{TestRequest, call_service, init_service},
     web,
 };
+use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
 use crate::http::{Bounds, Context, Evidence, Surface, TrustedProxies, configure};
@@ -30,7 +36,12 @@ pub const ADMIN: &str = "the secret of the tests";
 pub struct Bench {
     pub context: web::Data<Context>,
     now: Arc<AtomicU64>,
+    // Made once a surface: to lay out all addresses takes longer than to answer.
+    services: RefCell<Vec<(Surface, Answers)>>,
 }
+
+/// The addresses of a surface, answering.
+type Answers = Rc<dyn Fn(TestRequest) -> LocalBoxFuture<'static, Reply>>;
 
 /// An answer, read whole.
 pub struct Reply {
@@ -41,6 +52,15 @@ pub struct Reply {
 }
 
 impl Reply {
+    fn read(response: ServiceResponse) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.into_body().try_into_bytes().unwrap_or_default();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let body =
+            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
+        Self { status, headers, body }
+    }
+
     /// A header as text; empty if it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
@@ -68,7 +88,7 @@ impl Bench {
         let public_url = "https://line.example".parse().unwrap();
         let proxies = TrustedProxies::default();
         let context = Context::new(instance, public_url, proxies, Evidence::Addresses, Bounds::default());
-        Self { context: web::Data::new(context), now }
+        Self { context: web::Data::new(context), now, services: RefCell::default() }
     }
 
     /// Moves the clock.
@@ -78,15 +98,23 @@ impl Bench {
 
     /// Sends a request as it is.
     pub async fn send(&self, surface: Surface, request: TestRequest) -> Reply {
+        let answers = self.answers(surface).await;
+        answers(request.peer_addr("203.0.113.7:4000".parse().unwrap())).await
+    }
+
+    async fn answers(&self, surface: Surface) -> Answers {
+        let made = self.services.borrow().iter().find(|(of, _)| *of == surface).map(|(_, answers)| Rc::clone(answers));
+        if let Some(answers) = made {
+            return answers;
+        }
         let service = init_service(App::new().configure(|config| configure(config, &self.context, surface))).await;
-        let request = request.peer_addr("203.0.113.7:4000".parse().unwrap()).to_request();
-        let response = call_service(&service, request).await;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.into_body().try_into_bytes().unwrap_or_default();
-        let text = String::from_utf8(body.to_vec()).unwrap();
-        let body =
-            if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or(Value::String(text)) };
-        Reply { status, headers, body }
+        let service = Rc::new(service);
+        let answers: Answers = Rc::new(move |request| {
+            let service = Rc::clone(&service);
+            Box::pin(async move { Reply::read(call_service(&*service, request.to_request()).await) })
+        });
+        self.services.borrow_mut().push((surface, Rc::clone(&answers)));
+        answers
     }
 
     /// Calls with a key; a body of null is none.
