@@ -1,9 +1,11 @@
 //! The fold of the outbox: from the beginning or any checkpoint it gives the stock, or something is wrong.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
 
 use super::{
-    command::Sku,
+    command::{Buyer, ReservationId, Sku},
     outbox::{Event, EventKind, Units},
     view::Item,
 };
@@ -25,18 +27,56 @@ struct Books {
     sold: i64,
 }
 
-/// What is wrong with an outbox.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// What is wrong with an outbox, or with the books.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Difference {
     #[error("after event {after} comes event {found}: events are missing")]
     Gap { after: u64, found: u64 },
     #[error("{sku}: the events say {told} {column}, the stock says {found}")]
-    Item { sku: Sku, column: &'static str, told: i64, found: i64 },
+    Item { sku: Sku, column: Column, told: i64, found: i64 },
     #[error("the events end at {told}, the stock is at {found}")]
     End { told: u64, found: u64 },
+    #[error(
+        "{}: {} available, {} held and {} sold are not {} in all",
+        item.sku, item.available, item.held, item.sold, item.total
+    )]
+    Unbalanced { item: Item },
+    #[error("{sku}: the reservations say {told} {column}, the stock says {found}")]
+    Reservations { sku: Sku, column: Column, told: u64, found: u64 },
+    #[error("the SKUs together have {told} {column}, their sum says {found}")]
+    Sum { column: Column, told: u64, found: u64 },
+    #[error("the buyer {buyer} has {told} units, the count says {found}, or of other SKUs")]
+    Buyer { buyer: Buyer, told: u64, found: u64 },
+    #[error("the deadline of the reservation {:032x} is not the one it is watched by", id.0)]
+    Deadline { id: ReservationId },
+}
+
+/// A column of the books.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Column {
+    Total,
+    Available,
+    Held,
+    Sold,
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Total => "in all",
+            Self::Available => "available",
+            Self::Held => "held",
+            Self::Sold => "sold",
+        })
+    }
 }
 
 impl Ledger {
+    /// The number of the last event folded; 0 before the first.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
     /// Folds one event in. A first event that is a checkpoint starts the books there.
     ///
     /// # Errors
@@ -88,10 +128,10 @@ impl Ledger {
             let told = self.books.get(sku).copied().unwrap_or_default();
             let stock = found.get(sku).copied().unwrap_or_default();
             let columns = [
-                ("in all", told.total, stock.total),
-                ("available", told.available, stock.available),
-                ("held", told.held, stock.held),
-                ("sold", told.sold, stock.sold),
+                (Column::Total, told.total, stock.total),
+                (Column::Available, told.available, stock.available),
+                (Column::Held, told.held, stock.held),
+                (Column::Sold, told.sold, stock.sold),
             ];
             if let Some((column, told, found)) = columns.into_iter().find(|(_, told, found)| told != found) {
                 return Err(Difference::Item { sku: sku.clone(), column, told, found });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{outbox::Event, settings::Rules, view::View};
+use super::{books::Walk, outbox::Event, settings::Rules, view::View};
 use crate::{
     id::{RoomId, text},
     time::UnixMs,
@@ -89,6 +89,9 @@ pub enum Command {
     Rules,
     /// Asks for all items; changes nothing.
     Items,
+    /// Counts the books anew from every reservation; changes nothing. It takes as long as there are reservations: for
+    /// audits, not for a sale in service.
+    Walk,
     /// Events after `after`, at most `limit`; changes nothing.
     Events { after: u64, limit: usize },
 }
@@ -211,6 +214,7 @@ pub enum Outcome {
     Items(View),
     Rules(Rules),
     Events(Vec<Event>),
+    Walked(Walk),
     Refused(Refusal),
     /// Holds that are due still stand in the way, or a look-up found that it comes in time: to be sent again in full.
     Pending,

@@ -2,12 +2,14 @@
 //!
 //! [`settings`] is the document an operator writes, [`command`] what can be asked of a sale and what it answers,
 //! [`stock`] the books and what one batch does to them, [`reserve`], [`resolve`] and [`operate`] the rules of
-//! the commands, [`outbox`] the ordered events, [`audit`] their fold, [`view`] what a sale shows of itself.
+//! the commands, [`outbox`] the ordered events, [`audit`] their fold, [`books`] the walk over all reservations, [`view`]
+//! what a sale shows of itself.
 //!
 //! The invariant after every command: per SKU `available + held + sold = total`, `held` is the sum of the live
 //! holds, a buyer's count the sum of theirs, and folding the outbox gives the stock.
 
 pub mod audit;
+pub mod books;
 pub mod command;
 mod operate;
 pub mod outbox;

@@ -145,6 +145,7 @@ impl Sale {
             Command::Lookup(ask) => (self.lookup(now, ask), false),
             Command::Look { id } => (self.look(*id), false),
             Command::Rules => (Outcome::Rules(self.rules.clone()), false),
+            Command::Walk => (Outcome::Walked(self.walk()), false),
             Command::Items => (Outcome::Items(self.view(now)), false),
             Command::Events { after, limit } => (Outcome::Events(self.outbox.after(*after, *limit)), false),
         }

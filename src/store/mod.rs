@@ -2,6 +2,7 @@
 //!
 //! A command is atomic; a batch is applied in order, at one `now` that the store reads from its own clock.
 
+pub mod audit;
 pub mod batcher;
 pub mod catalog;
 pub mod embedded;

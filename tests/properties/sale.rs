@@ -96,6 +96,7 @@ fn check_books(sale: &Sale, now: UnixMs, ledger: &mut Ledger, folded: &mut u64) 
     for item in &view.items {
         assert_eq!(item.held, held.get(&item.sku).copied().unwrap_or(0), "{}", item.sku);
     }
+    assert_eq!(sale.walk().differences, []);
     let header = sale.header(now);
     assert_eq!(header.available, view.items.iter().map(|item| item.available).sum::<u64>());
     assert_eq!(header.held, view.items.iter().map(|item| item.held).sum::<u64>());

@@ -164,7 +164,8 @@ fn lines(command: &Command, way: Way) -> usize {
         (Command::Reserve(_), Way::Cheap) => 0,
         (Command::Reserve(Reserve { lines, .. }), Way::Full) => lines.len(),
         (Command::Events { limit, .. }, _) => limit / EVENTS_PER_LINE,
-        (Command::Items | Command::Configure { .. } | Command::Consider { .. }, _) => LINES_LIST,
+        (Command::Items | Command::Rules | Command::Configure { .. } | Command::Consider { .. }, _) => LINES_LIST,
+        (Command::Walk, _) => LINES_MAX,
         (Command::Look { .. } | Command::Tick, _) => 0,
         // The lines of these are known to the store only; most reservations have one or two.
         _ => 1,
