@@ -72,6 +72,27 @@ pub(super) fn authorize_any(request: &HttpRequest, scopes: &[Scope]) -> Result<A
     Err(refused)
 }
 
+/// The caller's key, if it sent one, good for the room or sale of the path; whatever its scopes.
+pub struct OptionalKey(pub Option<Arc<ApiKey>>);
+
+impl FromRequest for OptionalKey {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(optional_key(request).map(Self))
+    }
+}
+
+fn optional_key(request: &HttpRequest) -> Result<Option<Arc<ApiKey>>, Problem> {
+    let key = if request.headers().contains_key(header::AUTHORIZATION) {
+        Some(authenticate(request)?)
+    } else {
+        dashboard::signed_in(request, context(request)?)?
+    };
+    key.map(|key| require_cover(request, &key, Scope::Read).map(|()| key)).transpose()
+}
+
 /// The caller's key, if it may do this here.
 ///
 /// # Errors
@@ -79,6 +100,12 @@ pub(super) fn authorize_any(request: &HttpRequest, scopes: &[Scope]) -> Result<A
 pub(super) fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKey>, Problem> {
     let key = authenticate(request)?;
     require_scope(&key, scope)?;
+    require_cover(request, &key, scope)?;
+    Ok(key)
+}
+
+/// Whether the key is good for what the path names, or for everything where it names nothing.
+fn require_cover(request: &HttpRequest, key: &ApiKey, scope: Scope) -> Result<(), Problem> {
     let path = request.match_info();
     match (path.get("room"), path.get("sale")) {
         (Some(room), _) if !key.covers_room(room) => {
@@ -91,7 +118,7 @@ pub(super) fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKe
             scope,
             format!("the key `{}` is bound to rooms or sales, and this is about all", key.name),
         )),
-        _ => Ok(key),
+        _ => Ok(()),
     }
 }
 

@@ -1,16 +1,24 @@
 //! Versions of documents on the wire: the `ETag` of what is there, `If-Match` of what is to be replaced.
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
+    FromRequest, HttpRequest, HttpResponse, HttpResponseBuilder,
+    dev::Payload,
     http::header::{self, HeaderName, HeaderValue},
 };
+use futures_util::future::LocalBoxFuture;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
+    extract::json_body,
+    limits::DOCUMENT_MAX_BYTES,
     problem::{Code, Problem},
     sale_refusals,
 };
-use crate::{instance::OperateError, store::catalog::Expect};
+use crate::{
+    instance::{OperateError, read_document},
+    store::catalog::Expect,
+};
 
 /// What a caller says about the version that stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +111,44 @@ impl From<OperateError> for Problem {
             }
             OperateError::Store(error) => error.into(),
         }
+    }
+}
+
+/// The document of a PUT. The path names it, so the body need not; and what GET showed can be put back, version
+/// and all: which version it replaces is for `If-Match` to say.
+///
+/// # Errors
+/// 400, naming the field where it can.
+pub fn read_put<D: DeserializeOwned>(id: &str, mut body: Value) -> Result<D, Problem> {
+    forget_version(&mut body);
+    let Value::Object(members) = &mut body else {
+        return Err(Problem::new(Code::InvalidRequest, "the body must be an object: the document"));
+    };
+    match members.get("id") {
+        None => _ = members.insert("id".to_owned(), id.into()),
+        Some(named) if named == id => {}
+        Some(_) => return Err(Problem::invalid_field("id", format!("must be `{id}`, as in the address, or left out"))),
+    }
+    Ok(read_document(body)?)
+}
+
+/// Drops the version that answers carry and requests need not.
+pub fn forget_version(body: &mut Value) {
+    if let Value::Object(members) = body {
+        members.remove("version");
+    }
+}
+
+/// The body of an operator's PUT or PATCH of a sale: larger than others may be, because a sale of many items is.
+pub struct DocumentBody(pub Value);
+
+impl FromRequest for DocumentBody {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let body = json_body(request, payload, DOCUMENT_MAX_BYTES);
+        Box::pin(async move { body.await.map(Self) })
     }
 }
 

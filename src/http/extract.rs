@@ -97,14 +97,24 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let is_json = is_json(request);
-        let body = read_body(request, payload);
-        Box::pin(async move {
-            if !is_json {
-                return Err(unsupported_media_type());
-            }
-            parse_json(&body.await?).map(Self)
-        })
+        let body = json_body(request, payload, BODY_MAX_BYTES);
+        Box::pin(async move { body.await.map(Self) })
+    }
+}
+
+/// Reads a JSON body of at most so many bytes.
+pub(super) fn json_body<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    most_bytes: usize,
+) -> impl Future<Output = Result<T, Problem>> + use<T> {
+    let is_json = is_json(request);
+    let body = read_body_within(request, payload, most_bytes);
+    async move {
+        if !is_json {
+            return Err(unsupported_media_type());
+        }
+        parse_json(&body.await?)
     }
 }
 
@@ -171,18 +181,26 @@ pub fn read_body(
     request: &HttpRequest,
     payload: &mut Payload,
 ) -> impl Future<Output = Result<Bytes, Problem>> + 'static {
+    read_body_within(request, payload, BODY_MAX_BYTES)
+}
+
+fn read_body_within(
+    request: &HttpRequest,
+    payload: &mut Payload,
+    most_bytes: usize,
+) -> impl Future<Output = Result<Bytes, Problem>> + use<> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let mut payload = payload.take();
     let read = async move {
-        if announced.is_some_and(|length: usize| length > BODY_MAX_BYTES) {
-            return Err(too_large());
+        if announced.is_some_and(|length: usize| length > most_bytes) {
+            return Err(too_large(most_bytes));
         }
         let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
         while let Some(chunk) = payload.next().await {
             let chunk =
                 chunk.map_err(|error| Problem::new(Code::InvalidRequest, format!("the body broke off: {error}")))?;
-            if body.len() + chunk.len() > BODY_MAX_BYTES {
-                return Err(too_large());
+            if body.len() + chunk.len() > most_bytes {
+                return Err(too_large(most_bytes));
             }
             body.extend_from_slice(&chunk);
         }
@@ -200,8 +218,8 @@ fn is_json(request: &HttpRequest) -> bool {
     essence.eq_ignore_ascii_case("application/json") || essence.eq_ignore_ascii_case("application/merge-patch+json")
 }
 
-fn too_large() -> Problem {
-    Problem::new(Code::TooLarge, format!("a body may have at most {BODY_MAX_BYTES} bytes"))
+fn too_large(most_bytes: usize) -> Problem {
+    Problem::new(Code::TooLarge, format!("a body may have at most {most_bytes} bytes"))
 }
 
 fn unsupported_media_type() -> Problem {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// The largest request body: a room's document with its logo (16 kB, base64) and texts fits with room to spare.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
+/// The largest body of a sale's document, with a key of `admin` alone: a thousand items with the longest names fit.
+pub const DOCUMENT_MAX_BYTES: usize = 1024 * 1024;
 /// How long a body may take to arrive: 64 kB over a bad mobile link.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest request headers, names and values together: a browser's cookies of many rooms fit.

@@ -33,6 +33,8 @@ pub mod refusals;
 pub mod reservations;
 pub mod rooms;
 pub mod sale_refusals;
+pub mod sale_view;
+pub mod sales;
 pub mod sessions;
 mod sign_in_limit;
 pub mod status;
@@ -129,6 +131,10 @@ pub fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surfa
                 if surface != Surface::Admin {
                     visitors(config);
                 }
+                if surface == Surface::Public {
+                    // Where operators are served too, the view is among their calls: it has a sale's address.
+                    sale_view::configure(config);
+                }
                 if surface != Surface::Public {
                     operators(config, surface);
                 }
@@ -155,6 +161,7 @@ fn visitors(config: &mut ServiceConfig) {
 /// The calls of operators: documents, keys, dashboard, metrics.
 fn operators(config: &mut ServiceConfig, surface: Surface) {
     rooms::configure(config);
+    sales::configure(config);
     keys::configure(config);
     dashboard::configure(config);
     instances::configure(config);

@@ -18,10 +18,10 @@ use utoipa::{
     },
 };
 
-pub(super) use self::schemas::{RoomDocument, RoomList};
+pub(super) use self::schemas::{RoomDocument, RoomList, SaleDocument, SaleList};
 use super::{
     Cors, dashboard, endpoint, icon, instances, journey, jwks, keys, machine, passes, place, reservations, rooms,
-    sessions, status, tickets, waiting_page,
+    sale_view, sales, sessions, status, tickets, waiting_page,
 };
 
 /// The addresses of this file.
@@ -41,6 +41,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         reservations::reserve, reservations::calls::get, reservations::calls::paying, reservations::calls::confirm,
         reservations::calls::release, reservations::calls::extend,
         rooms::list, rooms::get, rooms::put, rooms::patch, rooms::delete, rooms::reset,
+        sale_view::get, sales::list, sales::put, sales::patch, sales::delete, sales::restock,
         keys::list, keys::create, keys::get, keys::delete, keys::list_signing, keys::rotate,
         instances::list, dashboard::show, dashboard::sign_in, dashboard::sign_out,
         jwks::jwks, machine::healthz, machine::readyz, machine::metrics_for_readers, serve,

@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 use super::{
     Context, JsonBody,
     auth::{Admin, Read, ReadSome},
-    documents::{Precondition, private, respond},
+    documents::{Precondition, forget_version, private, read_put, respond},
     endpoint,
     openapi::{RoomDocument, RoomList},
     problem::{Code, Problem},
 };
 use crate::{
-    instance::{LiveRoom, OperateError, read_document},
+    instance::{LiveRoom, OperateError},
     room::{Document, Epoch},
 };
 
@@ -76,7 +76,7 @@ pub(crate) async fn put(
     context: web::Data<Context>,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, Problem> {
-    let document = read_put(&id, body)?;
+    let document: Document = read_put(&id, body)?;
     let precondition = Precondition::of(&request)?;
     let expect = precondition.for_write(context.instance.room(&id).is_some())?;
     let put = context.instance.put_room(&document, expect).await.map_err(|error| precondition.problem(error))?;
@@ -144,27 +144,6 @@ pub(crate) async fn reset(
 ) -> Result<HttpResponse, Problem> {
     let view = context.instance.reset_room(&id).await.map_err(of_room)?;
     Ok(private(HttpResponse::Ok()).json(Reset { room: id.into_inner(), epoch: view.epoch }))
-}
-
-/// The document of a PUT. The path names the room, so the body need not; and what GET showed can be put back, version
-/// and all: which version it replaces is for `If-Match` to say.
-fn read_put(id: &str, mut body: Value) -> Result<Document, Problem> {
-    forget_version(&mut body);
-    let Value::Object(members) = &mut body else {
-        return Err(Problem::new(Code::InvalidRequest, "the body must be an object: the room's document"));
-    };
-    match members.get("id") {
-        None => _ = members.insert("id".to_owned(), id.into()),
-        Some(named) if named == id => {}
-        Some(_) => return Err(Problem::invalid_field("id", format!("must be `{id}`, as in the address, or left out"))),
-    }
-    Ok(read_document(body)?)
-}
-
-fn forget_version(body: &mut Value) {
-    if let Value::Object(members) = body {
-        members.remove("version");
-    }
 }
 
 fn answer(response: actix_web::HttpResponseBuilder, room: &LiveRoom) -> Result<HttpResponse, Problem> {

@@ -18,6 +18,11 @@ const CALLS: &[(&str, &str, &str)] = &[
     ("PATCH", "/v1/rooms/main", "admin"),
     ("DELETE", "/v1/rooms/main", "admin"),
     ("POST", "/v1/rooms/main/reset", "admin"),
+    ("GET", "/v1/sales", "read"),
+    ("PUT", "/v1/sales/drop", "admin"),
+    ("PATCH", "/v1/sales/drop", "admin"),
+    ("DELETE", "/v1/sales/drop", "admin"),
+    ("POST", "/v1/sales/drop/items/a/restock", "admin"),
     ("GET", "/v1/keys", "admin"),
     ("POST", "/v1/keys", "admin"),
     ("GET", "/v1/keys/env-admin", "admin"),
@@ -80,6 +85,30 @@ async fn a_bound_key_is_good_for_its_rooms_alone() {
     let wanted = json!({ "name": "out", "scopes": ["admin"] });
     assert_eq!(bench.call_as(&bound, Method::POST, "/v1/keys", wanted).await.status, 403);
     assert_eq!(bench.call_as(&bound, Method::GET, "/v1/instances", Value::Null).await.status, 403);
+}
+
+#[actix_web::test]
+async fn a_key_bound_to_sales_is_good_for_those_and_for_no_room() {
+    let bench = Bench::new().await;
+    bench.room().await;
+    let document = json!({ "name": "Drop", "items": [{ "sku": "a", "name": "A", "total": 1 }] });
+    let wanted = json!({ "name": "bound", "scopes": ["admin"], "sales": ["drop"] });
+    let made = bench.call(Method::POST, "/v1/keys", wanted).await;
+    assert_eq!((&made.body["sales"], &made.body["rooms"]), (&json!(["drop"]), &Value::Null));
+    let bound = made.body["secret"].as_str().unwrap();
+    assert_eq!(bench.call_as(bound, Method::PUT, "/v1/sales/drop", document.clone()).await.status, 201);
+    assert_eq!(bench.call(Method::PUT, "/v1/sales/other", document.clone()).await.status, 201);
+    let seen = bench.call_as(bound, Method::GET, "/v1/sales", Value::Null).await.body;
+    assert_eq!(seen["sales"].as_array().unwrap().iter().map(|sale| &sale["id"]).collect::<Vec<_>>(), ["drop"]);
+    assert_eq!(bench.call_as(bound, Method::PATCH, "/v1/sales/other", json!({})).await.status, 403);
+    assert_eq!(bench.call_as(bound, Method::POST, "/v1/sales/other/items/a/restock", json!({})).await.status, 403);
+    assert_eq!(bench.call_as(bound, Method::PATCH, "/v1/rooms/main", json!({})).await.status, 403);
+    let rooms = bench.call_as(bound, Method::GET, "/v1/rooms", Value::Null).await.body;
+    assert_eq!(rooms["rooms"], json!([]));
+    assert_eq!(bench.call_as(bound, Method::GET, "/v1/instances", Value::Null).await.status, 403);
+    let (of_a_room, _) = bench.key(&["admin"], json!(["main"])).await;
+    assert_eq!(bench.call_as(&of_a_room, Method::PATCH, "/v1/sales/drop", json!({})).await.status, 403);
+    assert_eq!(bench.call_as(&of_a_room, Method::PUT, "/v1/sales/third", document).await.status, 403);
 }
 
 #[actix_web::test]

@@ -91,6 +91,64 @@ pub struct RoomDocument {
     version: u64,
 }
 
+/// The documents of sales.
+#[derive(ToSchema)]
+pub struct SaleList {
+    sales: Vec<SaleDocument>,
+}
+
+/// A sale: a set of items with their stock and limits. What is left out takes the default.
+#[derive(ToSchema)]
+pub struct SaleDocument {
+    /// As in the address; may be left out of a PUT.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "autumn", required = false)]
+    id: String,
+    name: String,
+    #[schema(inline, min_items = 1, max_items = 1000)]
+    items: Vec<SaleItem>,
+    /// How long a hold lives.
+    #[schema(default = 300, minimum = 1, maximum = 43_200, required = false)]
+    hold_seconds: u64,
+    /// The longest it may live by wish or extension.
+    #[schema(default = 900, minimum = 1, maximum = 43_200, required = false)]
+    hold_max_seconds: u64,
+    /// How much longer it lives at least once the buyer is at the payment provider.
+    #[schema(default = 300, maximum = 43_200, required = false)]
+    payment_grace_seconds: u64,
+    /// The most units, of all items, that one buyer may hold and have bought.
+    max_units_per_buyer: Option<u64>,
+    /// Only holders of a live pass of one of these rooms may reserve; anyone if empty.
+    #[schema(default = json!([]), required = false)]
+    requires_pass: Vec<String>,
+    /// Whether confirming the whole of a reservation ends the session of its buyer's pass.
+    #[schema(default = false, required = false)]
+    finish_session: bool,
+    #[schema(format = DateTime)]
+    opens_at: Option<String>,
+    #[schema(format = DateTime)]
+    closes_at: Option<String>,
+    /// Whether those without a key see how many units are left.
+    #[schema(default = true, required = false)]
+    show_numbers: bool,
+    /// Told, and not taken: which version a PUT replaces is for `If-Match` to say.
+    #[schema(read_only, required = false)]
+    version: u64,
+}
+
+/// One item of a sale.
+#[derive(ToSchema)]
+pub struct SaleItem {
+    /// 1 to 128 visible ASCII characters.
+    #[schema(pattern = "^[!-~]{1,128}$")]
+    sku: String,
+    name: String,
+    /// The units it was told to begin with. Changed, it adds or withdraws the difference; the sale's view has the stock.
+    #[schema(maximum = 1_000_000_000)]
+    total: u64,
+    /// The most units of it that one buyer may hold and have bought.
+    per_buyer: Option<u64>,
+}
+
 /// How the room treats its line.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]

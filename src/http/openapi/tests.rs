@@ -64,6 +64,26 @@ fn the_described_room_is_the_real_one() {
 }
 
 #[test]
+fn the_described_sale_is_the_real_one() {
+    let item = json!({ "sku": "a", "name": "A", "total": 1 });
+    let sale: crate::sale::Document =
+        crate::instance::read_document(json!({ "id": "drop", "name": "Drop", "items": [item] })).unwrap();
+    let mut real = serde_json::to_value(&sale).unwrap();
+    real["version"] = 1.into();
+    let document = document();
+    let described = &document["components"]["schemas"]["SaleDocument"];
+    let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(names(&described["properties"]), names(&real));
+    assert_eq!(described["required"], json!(["name", "items"]));
+    for (name, property) in described["properties"].as_object().unwrap() {
+        if let Some(default) = property.get("default") {
+            assert_eq!(&real[name], default, "{name}");
+        }
+    }
+    assert_eq!(names(&described["properties"]["items"]["items"]["properties"]), names(&real["items"][0]));
+}
+
+#[test]
 fn every_error_is_a_problem_and_every_operator_call_names_its_scope() {
     let document = document();
     for (path, item) in document["paths"].as_object().unwrap() {
