@@ -1,6 +1,12 @@
 //! One room as this instance serves it.
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use arc_swap::ArcSwapOption;
 
@@ -30,6 +36,8 @@ pub struct LiveRoom {
     pub status: Memo,
     /// What HTTP made of the document: the page in each encoding.
     pub page: Memo,
+    /// Whether everyone may be told how many units are held.
+    stock_numbers: AtomicBool,
 }
 
 impl LiveRoom {
@@ -51,7 +59,18 @@ impl LiveRoom {
             lane,
             status: Memo::default(),
             page: Memo::default(),
+            stock_numbers: AtomicBool::new(false),
         }
+    }
+
+    /// Says whether everyone may be told how many units are held: the sale's document has it.
+    pub(super) fn show_stock_numbers(&self, shown: bool) {
+        self.stock_numbers.store(shown, Ordering::Relaxed);
+    }
+
+    /// Whether everyone may be told how many units are held.
+    pub fn shows_stock_numbers(&self) -> bool {
+        self.stock_numbers.load(Ordering::Relaxed)
     }
 
     /// The command that makes the line obey this document; a line that already does ignores it.

@@ -16,6 +16,7 @@ mod reading;
 mod rooms;
 mod sales;
 mod signing;
+mod stock;
 mod tasks;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,6 +71,7 @@ pub struct Instance {
     /// Held while a room is made, deleted or reset here, one at a time: a room made again in the midst of its deletion
     /// would be forgotten with the old one, and its positions issued a second time.
     operating: AsyncMutex<()>,
+    followed: Mutex<stock::Followed>,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -156,6 +158,7 @@ impl Instance {
             directory: ArcSwap::from_pointee(directory),
             following: AsyncMutex::default(),
             operating: AsyncMutex::default(),
+            followed: Mutex::default(),
             stop: watch::channel(false).0,
             tasks: Mutex::default(),
         });

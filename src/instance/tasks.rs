@@ -1,4 +1,5 @@
-//! What runs by itself: following the catalog, ticking rooms and sales, renewing signing keys.
+//! What runs by itself: following the catalog, ticking rooms and sales, telling rooms of their sales, renewing signing
+//! keys.
 
 use std::{
     sync::{Arc, Weak},
@@ -12,7 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::Instance;
+use super::{Instance, stock};
 use crate::{room::Command, sale};
 
 /// How often the catalog is asked what changed: a change shall reach every instance within a second, the trip included.
@@ -38,13 +39,19 @@ pub(super) fn spawn(instance: &Arc<Instance>) -> Vec<JoinHandle<()>> {
         let stop = instance.stop.subscribe();
         instance.options.runtime.spawn(repeat(Arc::downgrade(instance), stop, every, beat))
     };
-    vec![start(REFRESH_EVERY, Beat::Refresh), start(TICK_EVERY, Beat::Tick), start(SIGNING_EVERY, Beat::Signing)]
+    vec![
+        start(REFRESH_EVERY, Beat::Refresh),
+        start(TICK_EVERY, Beat::Tick),
+        start(stock::LOOK_EVERY, Beat::Stock),
+        start(SIGNING_EVERY, Beat::Signing),
+    ]
 }
 
 #[derive(Clone, Copy)]
 enum Beat {
     Refresh,
     Tick,
+    Stock,
     Signing,
 }
 
@@ -69,6 +76,10 @@ impl Instance {
         let done = match beat {
             Beat::Refresh => self.refresh().await,
             Beat::Signing => self.keep_signing_keys().await,
+            Beat::Stock => {
+                self.follow_sales().await;
+                Ok(())
+            }
             Beat::Tick => {
                 tokio::join!(self.tick_rooms(), self.tick_sales());
                 Ok(())

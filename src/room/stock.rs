@@ -26,6 +26,8 @@ use crate::time::UnixMs;
 /// The stock as a room last heard of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
+    /// Tells apart sales that had the same id one after the other: the later one has the higher.
+    pub born: u64,
     /// The sale's count of recoveries.
     pub term: u64,
     /// The number of the sale's last event that this takes into account.
@@ -61,6 +63,8 @@ pub struct Grant {
 /// What a sale says of itself to its rooms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockNews {
+    /// As in [`Stock`].
+    pub born: u64,
     pub term: u64,
     /// The number of the sale's last event whose grants the room was told, these included.
     pub seq: u64,
@@ -71,6 +75,11 @@ pub struct StockNews {
 }
 
 impl Stock {
+    /// What tells older from newer.
+    pub fn age(&self) -> (u64, u64, u64) {
+        (self.born, self.term, self.seq)
+    }
+
     /// What there is to say.
     pub fn level(&self) -> Level {
         match (self.available, self.held) {

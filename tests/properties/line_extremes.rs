@@ -64,8 +64,8 @@ fn command() -> impl Strategy<Value = Command> {
         any_number().prop_map(|exchanged| Holder::Browser { exchanged: UnixMs(exchanged) })
     ];
     let grant = (any_number(), prop::option::of(name())).prop_map(|(seq, session)| Grant { seq, session });
-    let news = (any_number(), any_number(), any_number(), any_number(), prop::collection::vec(grant, 0..4))
-        .prop_map(|(term, seq, available, held, grants)| StockNews { term, seq, available, held, grants });
+    let news = (0..3u64, any_number(), any_number(), any_number(), any_number(), prop::collection::vec(grant, 0..4))
+        .prop_map(|(born, term, seq, available, held, grants)| StockNews { born, term, seq, available, held, grants });
     prop_oneof![
         2 => (any_number(), epoch(), rules())
             .prop_map(|(version, first_epoch, rules)| Command::Configure { version, first_epoch, rules }),

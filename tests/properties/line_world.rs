@@ -270,7 +270,7 @@ impl World {
         };
         let grants = grants.into_iter().map(grant).collect();
         let (seq, available, held) = self.stock;
-        self.send(&Command::SetStock(StockNews { term: 0, seq, available, held, grants }));
+        self.send(&Command::SetStock(StockNews { born: 1, term: 0, seq, available, held, grants }));
         if let (Some(stock), true) = (self.view().stock, newer > 0) {
             assert_eq!((stock.seq, stock.available, stock.held), self.stock);
         }
@@ -281,7 +281,8 @@ impl World {
         self.tick();
         let kept = self.room.clone();
         let Some(stock) = self.view().stock else { return };
-        let news = StockNews { term: 0, seq: stock.seq - 1, available: 1_000_000, held: 0, grants: Vec::new() };
+        let news =
+            StockNews { born: 1, term: 0, seq: stock.seq - 1, available: 1_000_000, held: 0, grants: Vec::new() };
         self.send(&Command::SetStock(news));
         assert_eq!(self.room, kept, "an older seq never wins");
     }

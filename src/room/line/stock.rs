@@ -17,8 +17,8 @@ impl Room {
     /// known changes nothing; the same again only says that it still holds, which is written down no more often than it
     /// needs to be.
     pub(super) fn set_stock(&mut self, now: UnixMs, news: &StockNews) -> Applied {
-        let known = self.stock.map(|stock| (stock.term, stock.seq));
-        let told = (news.term, news.seq);
+        let known = self.stock.map(|stock| stock.age());
+        let told = (news.born, news.term, news.seq);
         let is_again = known == Some(told);
         let is_wanted = match self.rules.stock_gate {
             StockGate::Off => false,
@@ -29,11 +29,13 @@ impl Room {
             return Applied { outcome: Outcome::Done, changed: self.tick(now) };
         }
         self.settle_with(now, |room| {
-            let heard = room.stock.filter(|stock| stock.term == news.term).map_or(0, |stock| stock.seq);
+            let same = room.stock.filter(|stock| (stock.born, stock.term) == (news.born, news.term));
+            let heard = same.map_or(0, |stock| stock.seq);
             for grant in news.grants.iter().filter(|grant| grant.seq > heard) {
                 room.note_grant(*grant);
             }
             room.stock = Some(Stock {
+                born: news.born,
                 term: news.term,
                 seq: news.seq,
                 available: news.available.min(UNITS_MAX),

@@ -18,7 +18,7 @@ fn holding() -> Rules {
 }
 
 fn news(seq: u64, available: u64, held: u64) -> StockNews {
-    StockNews { term: 0, seq, available, held, grants: Vec::new() }
+    StockNews { born: 1, term: 0, seq, available, held, grants: Vec::new() }
 }
 
 impl Bench {
@@ -153,7 +153,11 @@ fn another_sale_is_another_stock() {
     let other = Rules { sale: SaleId::parse("other").ok(), ..holding() };
     bench.send(Command::Configure { version: 2, first_epoch: 1, rules: other });
     assert_eq!(bench.view().stock, None);
-    bench.hear(1, 2, 0);
+    bench.hear(9, 5, 0);
+    bench.send(Command::SetStock(StockNews { born: 2, ..news(1, 2, 0) }));
+    assert_eq!(bench.view().stock.unwrap().available, 2, "made anew under its id");
+    bench.hear(10, 5, 0);
+    assert_eq!(bench.view().stock.unwrap().available, 2);
     bench.send(Command::ForgetStock);
     assert_eq!(bench.view().stock, None);
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What the script below left behind when [`RULES_VERSION`] was last set, as the journal would keep it.
-const KNOWN: (u64, &str) = (2, "7c0f65710ef7d767");
+const KNOWN: (u64, &str) = (2, "b2d7e93af4bea409");
 
 /// Every kind of command, with times at which sessions end, calls lapse and the head moves.
 fn script() -> Vec<(u64, Command)> {
@@ -21,7 +21,8 @@ fn script() -> Vec<(u64, Command)> {
         serde_json::from_str::<Document>(&text).unwrap().rules()
     };
     let holding = |rules| Rules { sale: SaleId::parse("s").ok(), stock_gate: StockGate::Hold, ..rules };
-    let news = |seq, available, grants| Command::SetStock(StockNews { term: 0, seq, available, held: 1, grants });
+    let news =
+        |seq, available, grants| Command::SetStock(StockNews { born: 1, term: 0, seq, available, held: 1, grants });
     let place = |position| Place { epoch: 1, position };
     let session = |position| SessionRef { epoch: 1, position, tag: Tag(position) };
     let claim = |position| Command::Claim { place: place(position), tag: Tag(position) };
