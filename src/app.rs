@@ -166,6 +166,7 @@ impl Application {
         };
         let deadline = Instant::now() + self.shutdown_timeout;
         self.connections.drain();
+        self.context.waiters.end();
         let graceful = true;
         futures_util::future::join_all(handles.iter().map(|handle| handle.stop(graceful))).await;
         let closed = tokio::time::timeout_at(deadline.max(Instant::now() + server::FLUSH_AT_LEAST), async {

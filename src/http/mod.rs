@@ -11,6 +11,7 @@ pub mod cors;
 pub mod dashboard;
 pub mod documents;
 pub mod endpoint;
+pub mod events;
 pub mod extract;
 pub mod gate;
 mod icon;
@@ -42,6 +43,7 @@ pub mod status;
 mod tests;
 pub mod tickets;
 pub mod visitor;
+pub mod waiters;
 pub mod waiting_page;
 
 use std::sync::Arc;
@@ -63,6 +65,7 @@ pub use self::{
     join_limit::{Evidence, JoinLimit},
     limits::Bounds,
     problem::{Code, Problem},
+    waiters::Waiters,
 };
 use crate::{
     address::PublicUrl,
@@ -86,6 +89,8 @@ pub struct Context {
     /// What the gate found out of late.
     pub(crate) verdicts: gate::Verdicts,
     pub(crate) complaints: gate::Complaints,
+    /// Who waits for something to happen.
+    pub waiters: Waiters,
 }
 
 impl Context {
@@ -107,6 +112,7 @@ impl Context {
             sign_in_limit: SignInLimit::new(),
             verdicts: gate::Verdicts::new(),
             complaints: gate::Complaints::default(),
+            waiters: Waiters::new(),
         }
     }
 }
@@ -155,6 +161,7 @@ fn visitors(config: &mut ServiceConfig) {
     journey::configure(config);
     sessions::configure(config);
     reservations::configure(config);
+    events::configure(config);
     jwks::configure(config);
 }
 

@@ -20,8 +20,8 @@ use utoipa::{
 
 pub(super) use self::schemas::{RoomDocument, RoomList, SaleDocument, SaleList};
 use super::{
-    Cors, dashboard, endpoint, icon, instances, journey, jwks, keys, machine, passes, place, reservations, rooms,
-    sale_view, sales, sessions, status, tickets, waiting_page,
+    Cors, dashboard, endpoint, events, icon, instances, journey, jwks, keys, machine, passes, place, reservations,
+    rooms, sale_view, sales, sessions, status, tickets, waiting_page,
 };
 
 /// The addresses of this file.
@@ -39,7 +39,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         waiting_page::waiting_page, waiting_page::logo, journey::join, journey::place, journey::enter, journey::leave, icon::icon,
         gates::redirect, gates::nginx, gates::envoy, sessions::renew, sessions::finish,
         reservations::reserve, reservations::calls::get, reservations::calls::paying, reservations::calls::confirm,
-        reservations::calls::release, reservations::calls::extend,
+        reservations::calls::release, reservations::calls::extend, events::list,
         rooms::list, rooms::get, rooms::put, rooms::patch, rooms::delete, rooms::reset,
         sale_view::get, sales::list, sales::put, sales::patch, sales::delete, sales::restock,
         keys::list, keys::create, keys::get, keys::delete, keys::list_signing, keys::rotate,

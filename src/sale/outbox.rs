@@ -70,7 +70,7 @@ impl Outbox {
     /// At most `limit` events after number `after`, oldest first; from the oldest kept if that is later.
     pub fn after(&self, after: u64, limit: usize) -> Vec<Event> {
         let first_kept = self.kept.front().map_or(self.seq + 1, |event| event.seq);
-        let skip = usize::try_from((after + 1).saturating_sub(first_kept)).unwrap_or(usize::MAX);
+        let skip = usize::try_from(after.saturating_add(1).saturating_sub(first_kept)).unwrap_or(usize::MAX);
         self.kept.iter().skip(skip).take(limit).cloned().collect()
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 
 use super::{Store, StoreError, batcher::Lane};
 use crate::{
@@ -17,6 +17,8 @@ use crate::{
 /// those of a room do. `Pending` never comes back from here: the lane sends again while the store expires what is due.
 pub struct SaleLane<S> {
     lane: Arc<Lane<S, Sale>>,
+    /// The number of the last event that an answer here told of.
+    seq: watch::Sender<u64>,
 }
 
 /// The answer to one command.
@@ -33,7 +35,8 @@ impl<S: Store> SaleLane<S> {
     /// A lane to `sale`. Batches are driven on `runtime`, so that they outlive the caller that started them; `clock`
     /// tells how old is what the lane has learnt of the sale.
     pub fn new(store: S, sale: SaleId, clock: Clock, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { lane: Lane::to_sale(store, sale, clock, runtime, metrics) })
+        let seq = watch::channel(0).0;
+        Arc::new(Self { lane: Lane::to_sale(store, sale, clock, runtime, metrics), seq })
     }
 
     /// Queues a command and waits for what came of it. Dropping the future gives up the answer, not the
@@ -44,7 +47,24 @@ impl<S: Store> SaleLane<S> {
     /// stood in the way; otherwise what the store says.
     pub async fn submit(&self, command: Command) -> Result<SaleAnswer, StoreError> {
         let answer = self.lane.submit(command).await?;
-        Ok(SaleAnswer { now: answer.now, header: answer.view.as_deref().copied(), outcome: answer.outcome })
+        let header = answer.view.as_deref().copied();
+        if let Some(header) = header {
+            self.tell(header.seq);
+        }
+        Ok(SaleAnswer { now: answer.now, header, outcome: answer.outcome })
+    }
+
+    /// Changes whenever answers show that something has happened to the sale: for whoever follows its events. No more than
+    /// a hint to look: what was asked of another lane, or by a caller who went away, may go untold.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.seq.subscribe()
+    }
+
+    fn tell(&self, seq: u64) {
+        // Most answers bring no news: they only read here. A sale made anew counts from the beginning again.
+        if *self.seq.borrow() != seq {
+            self.seq.send_replace(seq);
+        }
     }
 
     /// The latest header any batch brought back: no store call, no lock. None before the first answer and where the

@@ -1,0 +1,111 @@
+//! The event feed of a sale: its outbox in order, from a cursor on, with long polling.
+//!
+//! A reader keeps `next` of the last answer and asks with it: it gets each event at least once and in order, whatever
+//! was lost on the way. [`event`] shows one event, [`query`] reads what is asked.
+
+pub mod event;
+mod query;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, ServiceConfig},
+};
+use serde::Serialize;
+use tokio::time::{Instant, sleep_until};
+use utoipa::ToSchema;
+
+use self::{
+    event::Event,
+    query::{Cursor, Query},
+};
+use super::{Context, SalePath, auth::Read, documents::private, endpoint, problem::Problem, sale_refusals};
+use crate::{
+    instance::LiveSale,
+    sale::{self, Command, Outcome},
+};
+
+/// How long a waiting reader trusts that nothing happened: another instance's changes wake nobody here, and holds that
+/// are due expire when somebody asks.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The addresses of these files.
+pub fn configure(config: &mut ServiceConfig) {
+    endpoint("/v1/sales/{sale}/events").get(list).register(config);
+}
+
+/// A part of a sale's events.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventList {
+    /// In order, without gaps.
+    pub events: Vec<Event>,
+    /// The cursor to ask with next: that of the last event here, or the one asked with.
+    pub next: String,
+}
+
+#[utoipa::path(get, path = "/v1/sales/{sale}/events", tag = "shop", operation_id = "listEvents", security(("api_key" = ["read"])),
+    params(("sale" = String, Path, description = "The sale's id"),
+        ("after" = Option<String>, Query, description = "The cursor of the last event known, as it was given; all that are kept if left \
+            out. One older than what is kept goes on at the oldest `sale.checkpoint`"),
+        ("limit" = Option<u64>, Query, description = "The most events, 1 to 1000; 100 if left out"),
+        ("wait" = Option<u64>, Query, description = "Seconds to wait for an event where there is none yet, 0 to 25; 0 if left out. \
+            An answer may come sooner without any")),
+    responses((status = 200, description = "Events, in order", body = EventList),
+        (status = 400, description = "`invalid_request` with `field`"),
+        (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`"),
+        (status = 404, description = "`unknown_sale`"),
+        (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
+pub(crate) async fn list(
+    _key: Read,
+    SalePath(sale): SalePath,
+    context: Data<Context>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
+    let query = Query::read(request.query_string())?;
+    let events = wait_for(&context, &sale, query).await?;
+    let next = events.last().map_or(query.after, |event| Cursor { seq: event.seq });
+    let events = events.into_iter().map(Event::of).collect();
+    Ok(private(HttpResponse::Ok()).json(EventList { events, next: next.to_string() }))
+}
+
+/// The events asked for, once there are any or the time is over.
+async fn wait_for(context: &Context, sale: &LiveSale, query: Query) -> Result<Vec<sale::Event>, Problem> {
+    let until = Instant::now() + query.wait;
+    // Before the store is asked: what happens after its answer wakes us.
+    let mut changes = sale.lane.changes();
+    let mut waiting = None;
+    loop {
+        let events = ask(sale, query).await?;
+        if !events.is_empty() || Instant::now() >= until {
+            return Ok(events);
+        }
+        if waiting.is_none() {
+            waiting = context.waiters.enter();
+        }
+        let Some(waiting) = waiting.as_mut() else { return Ok(events) };
+        tokio::select! {
+            _ = changes.changed() => {}
+            () = sleep_until(until.min(Instant::now() + ASK_AGAIN_AFTER)) => {}
+            () = waiting.ended() => return Ok(events),
+        }
+    }
+}
+
+async fn ask(sale: &LiveSale, query: Query) -> Result<Vec<sale::Event>, Problem> {
+    let answer = sale.lane.submit(Command::Events { after: query.after.seq, limit: query.limit }).await?;
+    let events = match answer.outcome {
+        Outcome::Events(events) => events,
+        Outcome::Refused(refusal) => return Err(sale_refusals::problem(refusal)),
+        other => return Err(sale_refusals::unexpected(&other)),
+    };
+    match answer.header {
+        // Of a sale that was deleted and made again: waiting for its number to come would be to miss all before it.
+        Some(header) if header.seq < query.after.seq => {
+            Err(Problem::invalid_field("after", "no event has this cursor yet: ask without one, and begin anew"))
+        }
+        _ => Ok(events),
+    }
+}
