@@ -6,6 +6,7 @@
 
 pub mod load;
 mod locate;
+mod notes;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +16,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use tokio::runtime::Handle;
 
-pub use self::load::{ConfigError, Flags, Sources, load, load_file};
+pub use self::{
+    load::{ConfigError, Flags, Sources, load, load_file},
+    notes::notes,
+};
 
 pub use crate::address::{PublicUrl, StoreUrl};
 use crate::{

@@ -3,6 +3,7 @@
 //! 0 done · 1 failed · 2 usage or configuration. An error is one line on stderr.
 
 mod apply;
+mod audit;
 mod check;
 mod keys;
 mod logs;
@@ -32,8 +33,10 @@ enum Command {
     Demo(demo::Arguments),
     /// Runs an instance until it is told to stop.
     Serve(serve::Arguments),
-    /// Creates and updates the rooms of a configuration file on a running installation.
+    /// Creates and updates the rooms and sales of a configuration file on a running installation.
     Apply(apply::Arguments),
+    /// Folds the events of a sale and compares them with its stock; exits with 1 on a difference.
+    Audit(audit::Arguments),
     /// Makes API keys.
     #[command(subcommand)]
     Key(keys::KeyCommand),
@@ -106,6 +109,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Demo(arguments) => show(&arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Apply(arguments) => apply::run(&arguments).await,
+        Command::Audit(arguments) => audit::run(arguments).await,
         Command::Key(keys::KeyCommand::New(arguments)) => keys::new(&arguments),
         Command::Keys(keys::KeysCommand::Export(arguments)) => keys::export(&arguments).await,
         Command::CheckConfig { file } => check::run(&file),

@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod machine;
 mod operators;
+mod sales;
 mod wire;
 
 #[test]

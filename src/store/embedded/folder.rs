@@ -31,6 +31,11 @@ const CACHE_BYTES: usize = 32 << 20;
 
 type OpenDatabase = dyn Fn(&Path) -> Result<Database, DatabaseError> + Send;
 
+/// Whether a store was made in the folder `path`; makes none.
+pub fn is_store(path: &Path) -> bool {
+    path.join(DATABASE).is_file()
+}
+
 /// A folder that is ours until dropped.
 pub(super) struct Folder {
     path: PathBuf,

@@ -23,11 +23,11 @@ use std::{
 
 use tokio::sync::oneshot;
 
-pub use self::error::OpenError;
 use self::{
     engine::{Engine, Reply, Request},
     folder::Folder,
 };
+pub use self::{error::OpenError, folder::is_store};
 use super::{RoomReply, SaleReply, Store, StoreError, catalog};
 use crate::{
     clock::Clock,
