@@ -4,16 +4,19 @@ use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE},
+    header::{ACCEPT, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE},
 };
 use serde::de::DeserializeOwned;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// How long a visitor looks at a blank page before giving up on it.
 const PATIENCE_WITH_A_PAGE: Duration = Duration::from_secs(10);
 
 /// A browser follows more; an honest way into a shop has three.
 const REDIRECTS_MAX: usize = 6;
+
+/// How a form travels.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Something a visitor ran into that should not be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +45,29 @@ pub struct Page {
     pub response: Response,
 }
 
+impl Page {
+    /// A header of the answer, if it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// The value of a hidden field of the page's form, if the page has it.
+    ///
+    /// # Errors
+    /// The page did not load to its end.
+    pub async fn field(self, name: &str) -> Result<Option<String>, Trouble> {
+        let path = self.url.path().to_owned();
+        let html = self.response.text().await.map_err(|error| Trouble(format!("{path}: {}", kind_of(&error))))?;
+        Ok(hidden_field(&html, name).map(str::to_owned))
+    }
+}
+
+fn hidden_field<'a>(html: &'a str, name: &str) -> Option<&'a str> {
+    let field = format!("<input type=\"hidden\" name=\"{name}\" value=\"");
+    let (_, rest) = html.split_once(&field)?;
+    rest.split('"').next()
+}
+
 impl Browser {
     /// A browser without any cookie.
     pub fn new(client: Client) -> Self {
@@ -50,12 +76,13 @@ impl Browser {
 
     /// Goes to an address as from the address bar, and on to wherever it is sent.
     pub async fn open(&mut self, url: &Url) -> Result<Page, Trouble> {
-        self.navigate(Method::GET, url).await
+        self.navigate(Method::GET, url, String::new()).await
     }
 
-    /// Sends a form without fields.
-    pub async fn submit(&mut self, url: &Url) -> Result<Page, Trouble> {
-        self.navigate(Method::POST, url).await
+    /// Sends a form of a page of the same site.
+    pub async fn submit(&mut self, url: &Url, fields: &[(&str, &str)]) -> Result<Page, Trouble> {
+        let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.navigate(Method::POST, url, form).await
     }
 
     /// Calls an address as a script on a page of the same origin does, with a JSON body if there is one.
@@ -73,13 +100,17 @@ impl Browser {
         self.send(request, url).await
     }
 
-    async fn navigate(&mut self, method: Method, url: &Url) -> Result<Page, Trouble> {
+    async fn navigate(&mut self, method: Method, url: &Url, form: String) -> Result<Page, Trouble> {
         let (mut method, mut url) = (method, url.clone());
         for _ in 0..REDIRECTS_MAX {
             let request =
                 self.request(method.clone(), &url).header(ACCEPT, "text/html").header("Sec-Fetch-Mode", "navigate");
-            let request =
-                if method == Method::POST { request.header("Sec-Fetch-Site", "same-origin") } else { request };
+            let request = if method == Method::POST {
+                let request = request.header("Sec-Fetch-Site", "same-origin").header(CONTENT_TYPE, FORM);
+                request.body(form.clone())
+            } else {
+                request
+            };
             let response = self.send(request, &url).await?;
             let status = response.status();
             if !status.is_redirection() {
@@ -134,9 +165,26 @@ fn kind_of(error: &reqwest::Error) -> &'static str {
         "no answer in time"
     } else if error.is_connect() {
         "no connection"
-    } else if error.is_decode() {
+    } else if error.is_decode() && is_unreadable(error) {
         "an answer that can't be read"
     } else {
         "the connection broke"
+    }
+}
+
+/// Whether an answer came whole and made no sense; one that was cut short is no wrong answer.
+fn is_unreadable(error: &reqwest::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|source| source.is::<serde_json::Error>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hidden_field_is_read_off_a_page() {
+        let html = "<form><input type=\"hidden\" name=\"once\" value=\"a1b2\"><button>Go</button></form>";
+        assert_eq!(hidden_field(html, "once"), Some("a1b2"));
+        assert_eq!(hidden_field(html, "twice"), None);
     }
 }

@@ -42,6 +42,8 @@ pub struct Sample {
     pub entered: u64,
     pub lapsed: u64,
     pub waiting: u64,
+    /// Whether there are so few units that the stock bounds the calls, and not the rate.
+    pub is_short: bool,
 }
 
 /// One entry as a visitor saw it, in ms on the crowd's clock.
@@ -153,11 +155,13 @@ pub fn steady_rate(samples: &[Sample], bounds: Bounds) -> Verdict {
     }
 }
 
-/// The first unbroken stretch from `from_ms` on in which somebody waits, if it is long enough to measure.
+/// The first unbroken stretch from `from_ms` on in which somebody waits and nothing but the rate bounds the calls, if
+/// it is long enough to measure.
 pub fn standing_stretch(samples: &[Sample], from_ms: u64) -> Option<(Sample, Sample)> {
-    let mut standing = samples.iter().skip_while(|sample| sample.at_ms < from_ms || sample.waiting == 0);
+    let stands = |sample: &Sample| sample.waiting > 0 && !sample.is_short;
+    let mut standing = samples.iter().skip_while(|sample| sample.at_ms < from_ms || !stands(sample));
     let first = *standing.next()?;
-    let last = *standing.take_while(|sample| sample.waiting > 0).last()?;
+    let last = *standing.take_while(|sample| stands(sample)).last()?;
     (last.at_ms - first.at_ms >= SHORTEST_STRETCH_MS).then_some((first, last))
 }
 
@@ -221,7 +225,10 @@ mod tests {
 
     /// A room at its rate of ten a second, from 0 to `seconds`, a line standing.
     fn at_rate(seconds: u64) -> Vec<Sample> {
-        let sample = |i: u64| Sample { at_ms: i * 100, tail: 9_999, head: i + 10, entered: i, lapsed: 2, waiting: 50 };
+        let sample = |i: u64| {
+            let (at_ms, is_short) = (i * 100, false);
+            Sample { at_ms, tail: 9_999, head: i + 10, entered: i, lapsed: 2, waiting: 50, is_short }
+        };
         (0..=seconds * 10).map(sample).collect()
     }
 
@@ -315,5 +322,15 @@ mod tests {
         let mut gone = at_rate(60);
         gone[120..].iter_mut().for_each(|sample| sample.waiting = 0);
         assert!(matches!(steady_rate(&gone, BOUNDS), Verdict::NotMeasured(_)));
+    }
+
+    #[test]
+    fn the_rate_is_not_measured_where_there_is_nothing_to_call_for() {
+        let mut short = at_rate(60);
+        let head = short[300].head;
+        short[300..].iter_mut().for_each(|sample| (sample.is_short, sample.head) = (true, head));
+        assert!(matches!(steady_rate(&short, BOUNDS), Verdict::Holds(_)), "as long as there was something");
+        short[120..].iter_mut().for_each(|sample| sample.is_short = true);
+        assert!(matches!(steady_rate(&short, BOUNDS), Verdict::NotMeasured(_)));
     }
 }

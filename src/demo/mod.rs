@@ -1,14 +1,21 @@
 //! The demo: an instance on an embedded store, a shop behind its gate, and a crowd of real HTTP clients over loopback.
 //!
 //! [`plan`] draws who comes and what they are like, [`visitor`] lives one visitor's day with a [`browser`], [`tally`]
-//! counts what they saw, [`checks`] are the promises a run is held to, [`summary`] says what came of it.
-//! [`stage`] sets everything up and takes it down, [`shop`] is the demo shop, [`progress`] what one sees meanwhile.
+//! counts what they saw, [`checks`] are the promises of the line a run is held to, [`proof`] those of the sale, by the
+//! [`ledger`] that follows its event [`feed`]; [`summary`] says what came of it. [`stage`] sets everything up and takes
+//! it down, [`shop`] is the demo shop with its [`goods`], [`provider`] takes the payments, and [`progress`] is what one
+//! sees meanwhile.
 
 mod browser;
 mod checks;
+mod feed;
+pub mod goods;
+mod ledger;
 mod plan;
 mod progress;
-pub mod shop;
+mod proof;
+mod provider;
+mod shop;
 mod stage;
 mod summary;
 mod tally;
@@ -60,7 +67,7 @@ pub struct Arguments {
     /// How many may enter a minute.
     #[arg(long, value_name = "N", default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
-    /// How many units the demo shop has to sell. It counts them itself.
+    /// How many units the demo shop has to sell.
     #[arg(long, value_name = "N", default_value_t = 500)]
     stock: u32,
     /// End by itself after so long, like 60s or 2m, with a summary; else at Ctrl-C.
@@ -81,9 +88,9 @@ pub enum Outcome {
 /// # Errors
 /// The stage can't be set: an address in use, most of all.
 pub async fn run(arguments: &Arguments) -> Result<Outcome, StageError> {
-    let stage = Stage::set(arguments).await?;
-    announce(arguments, &stage);
     let (stop, stopped) = watch::channel(false);
+    let stage = Stage::set(arguments, stopped.clone()).await?;
+    announce(arguments, &stage);
     let start = Instant::now();
     let world = stage.world(Tally::new(start).map_err(StageError::Tally)?, stopped)?;
     let mut crowd = Crowd { world: Arc::clone(&world), visitors: JoinSet::new(), planner: Planner::new(SEED) };
@@ -98,14 +105,18 @@ pub async fn run(arguments: &Arguments) -> Result<Outcome, StageError> {
     let seconds = start.elapsed().as_secs();
     let _ = stop.send(true);
     let _ = timeout(LAST_WORDS, async { while crowd.visitors.join_next().await.is_some() {} }).await;
+    stage.last_payments(LAST_WORDS).await;
     stage.sample(&world.tally);
     let summary = Summary::of(Evidence {
         seen: world.tally.snapshot(),
         bounds: stage.bounds,
         seconds,
-        sold: stage.shop.sold(),
-        stock: stage.shop.total,
-        let_in: stage.shop.let_in(),
+        stock: u64::from(arguments.stock),
+        ledger: stage.books().await,
+        orders: stage.shop.books.orders(),
+        repeats: stage.shop.books.repeats(),
+        reserve_us: stage.shop.till.reserve_times(),
+        let_in: stage.shop.books.let_in(),
         unheard_joins: stage.unheard_joins(&world.tally),
         changed: stage.changed(),
     });
@@ -188,8 +199,7 @@ async fn watch_over(world: &World, stage: &Stage, progress: &Progress) {
                 room: look.sample,
                 inside: look.inside,
                 entering_per_minute: look.entering_per_minute,
-                sold: stage.shop.sold(),
-                stock: stage.shop.total,
+                shelf: look.shelf,
             });
             shown = Some(Instant::now());
         }

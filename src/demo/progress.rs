@@ -29,8 +29,14 @@ pub struct Moment {
     pub room: Sample,
     pub inside: u64,
     pub entering_per_minute: u64,
-    pub sold: u64,
-    pub stock: u64,
+    pub shelf: Shelf,
+}
+
+/// Units as they stand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shelf {
+    pub left: u64,
+    pub in_baskets: u64,
 }
 
 impl Progress {
@@ -61,7 +67,7 @@ impl Progress {
             Self::Bar(bar) => {
                 let counts = moment.counts;
                 bar.set_length(bar.length().unwrap_or(0).max(counts.arrived));
-                bar.set_position(counts.entered + counts.lapsed + counts.left + counts.vanished);
+                bar.set_position(counts.entered + counts.lapsed + counts.left + counts.told_sold_out + counts.vanished);
                 bar.set_message(moment.line());
             }
             Self::Lines => eprintln!("  {:>4} s  {}", moment.elapsed.as_secs(), moment.line()),
@@ -79,14 +85,15 @@ impl Progress {
 impl Moment {
     fn line(&self) -> String {
         format!(
-            "waiting {} · entered {} ({} in the last minute) · inside {} · passed on {} · sold {} of {}",
+            "waiting {} · entered {} ({} in the last minute) · inside {} · passed on {} · left {} · in baskets {} · orders {}",
             self.room.waiting,
             self.counts.entered,
             self.entering_per_minute,
             self.inside,
             self.room.lapsed,
-            self.sold,
-            self.stock
+            self.shelf.left,
+            self.shelf.in_baskets,
+            self.counts.bought
         )
     }
 }

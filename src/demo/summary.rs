@@ -6,6 +6,9 @@ use hdrhistogram::Histogram;
 
 use super::{
     checks::{self, Bounds, SETTLING_MS, Verdict},
+    ledger::Ledger,
+    proof,
+    shop::books::{Order, Repeats},
     tally::Seen,
 };
 
@@ -17,8 +20,14 @@ pub struct Evidence {
     pub seen: Seen,
     pub bounds: Bounds,
     pub seconds: u64,
-    pub sold: u64,
+    /// How many units there were to sell.
     pub stock: u64,
+    /// The event feed, folded to its end and compared with the sale; or why it could not be.
+    pub ledger: Result<Ledger, String>,
+    pub orders: Vec<Order>,
+    pub repeats: Repeats,
+    /// How long reserves took, at the shop.
+    pub reserve_us: Histogram<u64>,
     /// The places the shop let in.
     pub let_in: BTreeSet<u64>,
     /// Answers to joins that nobody of the crowd heard.
@@ -59,7 +68,10 @@ fn judge(evidence: &Evidence) -> Vec<(&'static str, Verdict)> {
         ("entries, as the crowd saw", unless_changed(|e| checks::entries_outside(&e.seen.entries, e.bounds))),
         ("calls at the room's rate", unless_changed(|e| checks::steady_rate(&e.seen.samples, e.bounds))),
         ("nobody entered uncounted", unless_changed(entered_counted)),
-        ("stock", stock(evidence)),
+        ("stock", on_books(evidence, |ledger| proof::stock(ledger, evidence.stock, &evidence.seen.answered))),
+        ("orders", on_books(evidence, |ledger| proof::orders(ledger, &evidence.orders))),
+        ("answers", proof::answers(&evidence.seen.answered, &evidence.orders)),
+        ("a form sent twice", proof::repeats(evidence.repeats)),
         ("the way into the shop", way_in(evidence)),
         ("service", service(evidence)),
     ]
@@ -78,11 +90,12 @@ fn entered_counted(evidence: &Evidence) -> Verdict {
     if crowd <= room { Verdict::Holds(said) } else { Verdict::Broken(said) }
 }
 
-fn stock(evidence: &Evidence) -> Verdict {
-    let Evidence { sold, stock, .. } = evidence;
-    let oversold = evidence.seen.counts.bought.max(*sold).saturating_sub(*stock);
-    let said = format!("{sold} of {stock} sold, {oversold} oversold");
-    if oversold == 0 { Verdict::Holds(said) } else { Verdict::Broken(said) }
+/// A verdict on the books; books that could not be read to their end prove nothing.
+fn on_books(evidence: &Evidence, verdict: impl FnOnce(&Ledger) -> Verdict) -> Verdict {
+    match &evidence.ledger {
+        Ok(ledger) => verdict(ledger),
+        Err(why) => Verdict::Broken(format!("the events could not be read: {why}")),
+    }
 }
 
 fn way_in(evidence: &Evidence) -> Verdict {
@@ -105,7 +118,7 @@ fn service(evidence: &Evidence) -> Verdict {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Evidence { seen, bounds, seconds, sold, stock, .. } = &self.evidence;
+        let Evidence { seen, bounds, seconds, .. } = &self.evidence;
         let counts = seen.counts;
         writeln!(f, "{seconds} s at {} a minute", bounds.rate_per_minute)?;
         writeln!(f)?;
@@ -118,14 +131,10 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "            {} came too late · {} left · {} went without a word",
-            counts.lapsed, counts.left, counts.vanished
+            "            {} came too late · {} left · {} left when all was sold · {} went without a word",
+            counts.lapsed, counts.left, counts.told_sold_out, counts.vanished
         )?;
-        writeln!(
-            f,
-            "  shop      {sold} of {stock} sold · {} found it sold out · {} only looked",
-            counts.found_sold_out, counts.wandered_off
-        )?;
+        self.sales(f)?;
         let passed_on = seen.samples.last().map_or(0, |sample| sample.lapsed);
         writeln!(f, "  places    {passed_on} passed on to the next: nobody came, or they were given back")?;
         if let Some(per_minute) = entries_per_minute(seen, *bounds) {
@@ -139,6 +148,7 @@ impl fmt::Display for Summary {
         writeln!(f, "  answers          p50        p95        p99       count")?;
         answers(f, "join", &seen.join_us)?;
         answers(f, "status", &seen.status_us)?;
+        answers(f, "reserve", &self.evidence.reserve_us)?;
         writeln!(f)?;
         for (trouble, times) in &seen.troubles {
             writeln!(f, "  trouble   {times} × {trouble}")?;
@@ -150,6 +160,49 @@ impl fmt::Display for Summary {
                 Verdict::Broken(said) => writeln!(f, "  BROKEN    {name}: {said}")?,
             }
         }
+        Ok(())
+    }
+}
+
+impl Summary {
+    /// What the crowd did in the shop.
+    fn sales(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = self.evidence.seen.counts;
+        let (sold, events) = match &self.evidence.ledger {
+            Ok(ledger) => (ledger.sold(), ledger.counts),
+            Err(_) => Default::default(),
+        };
+        writeln!(
+            f,
+            "  shop      {sold} of {} sold · {} found it sold out · {} only looked",
+            self.evidence.stock, counts.found_sold_out, counts.wandered_off
+        )?;
+        writeln!(
+            f,
+            "  baskets   {} held · {} expired · {} given back or swapped · {} units sold on to others",
+            events.held, events.expired, events.released, events.units_back
+        )?;
+        writeln!(
+            f,
+            "  payments  {} bought, {} of them late and {} after the grace · {} refunded · {} declined · {} in part",
+            counts.bought,
+            counts.bought_late,
+            counts.bought_too_late,
+            counts.refunded,
+            counts.declined,
+            counts.bought_part
+        )?;
+        let refused = |times: u64, why: &str| if times == 0 { String::new() } else { format!(" · {times} {why}") };
+        writeln!(
+            f,
+            "  refusals  {} of {} forms{}{}{}{}",
+            counts.refused(),
+            counts.refused() + counts.filled,
+            refused(counts.refused_sold_out, "sold out"),
+            refused(counts.refused_all_held, "all in baskets"),
+            refused(counts.refused_limit, "above the limit"),
+            refused(counts.refused_invalid, "no number of kites"),
+        )?;
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use hdrhistogram::Histogram;
 use super::{
     browser::Trouble,
     checks::{Entry, Sample},
+    provider::Choice,
 };
 
 /// The longest answer time told apart: beyond the patience with a page nobody waits.
@@ -41,6 +42,8 @@ pub struct Seen {
     pub samples: Vec<Sample>,
     pub join_us: Histogram<u64>,
     pub status_us: Histogram<u64>,
+    /// What visitors were told of their orders: how many units are theirs; 0 where the money goes back.
+    pub answered: Vec<(String, u64)>,
     /// What went wrong, and how often.
     pub troubles: BTreeMap<String, u64>,
     /// What must never be, as it was seen.
@@ -56,9 +59,36 @@ pub struct Counts {
     pub lapsed: u64,
     /// Gave their place back.
     pub left: u64,
+    /// Read in line that everything was sold, and gave their place back.
+    pub told_sold_out: u64,
     /// Went without a word, while waiting.
     pub vanished: u64,
+    /// Baskets filled, again and by two presses too.
+    pub filled: u64,
+    /// With another size instead.
+    pub changed: u64,
+    pub put_back: u64,
+    /// Left with something in the basket.
+    pub walked_away: u64,
+    /// Came back to a basket whose time was over.
+    pub found_expired: u64,
+    /// Orders confirmed, in time or late, the whole or a part.
     pub bought: u64,
+    /// Of these, paid after the basket's time and before the grace was over.
+    pub bought_late: u64,
+    /// Of these, paid after the grace, and the units could still be had.
+    pub bought_too_late: u64,
+    /// Of these, a part.
+    pub bought_part: u64,
+    pub declined: u64,
+    /// Paid too late, and the units were gone.
+    pub refunded: u64,
+    /// Forms refused: nothing left for good, nothing left for now, more than a person gets, no number.
+    pub refused_sold_out: u64,
+    pub refused_all_held: u64,
+    pub refused_limit: u64,
+    pub refused_invalid: u64,
+    /// Went without, because there was nothing left.
     pub found_sold_out: u64,
     /// Went because nothing worked.
     pub gave_up: u64,
@@ -66,6 +96,38 @@ pub struct Counts {
     pub wandered_off: u64,
     /// In the shop now.
     pub shopping: u64,
+}
+
+impl Counts {
+    /// Forms that were refused, for whatever reason.
+    pub fn refused(&self) -> u64 {
+        self.refused_sold_out + self.refused_all_held + self.refused_limit + self.refused_invalid
+    }
+
+    /// Counts how a payment ended.
+    pub fn answer(&mut self, word: &str, units: u64, choice: Choice) {
+        match word {
+            "confirmed" if units > 0 => {
+                self.bought += 1;
+                match choice {
+                    Choice::PayLate => self.bought_late += 1,
+                    Choice::PayTooLate => self.bought_too_late += 1,
+                    Choice::PayPart => self.bought_part += 1,
+                    Choice::Pay | Choice::Decline => {}
+                }
+            }
+            "declined" => self.declined += 1,
+            _ => self.refunded += 1,
+        }
+    }
+}
+
+/// No answer time yet.
+///
+/// # Errors
+/// Never: the bounds are constants that fit.
+pub fn answer_times() -> Result<Histogram<u64>, hdrhistogram::CreationError> {
+    Histogram::new_with_bounds(1, LONGEST_US, PRECISION)
 }
 
 /// What kind of answer was timed.
@@ -81,7 +143,7 @@ impl Tally {
     /// # Errors
     /// Never: the bounds of the histograms are constants that fit.
     pub fn new(start: Instant) -> Result<Self, hdrhistogram::CreationError> {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_US, PRECISION)?;
+        let histogram = answer_times()?;
         let seen = Seen {
             counts: Counts::default(),
             joined: Vec::new(),
@@ -90,6 +152,7 @@ impl Tally {
             samples: Vec::new(),
             join_us: histogram.clone(),
             status_us: histogram,
+            answered: Vec::new(),
             troubles: BTreeMap::new(),
             broken: Vec::new(),
         };
@@ -129,6 +192,11 @@ impl Tally {
 
     pub fn session(&self, position: u64, name: String) {
         self.seen().sessions.push((position, name));
+    }
+
+    /// What a visitor was told of an order.
+    pub fn answered(&self, order: String, units: u64) {
+        self.seen().answered.push((order, units));
     }
 
     /// One look at the room; the same moment twice is once.

@@ -1,6 +1,8 @@
 //! One visitor of the crowd, from the door of the shop to wherever the day takes them: what a browser with the waiting
 //! page in it would send, and nothing else.
 
+mod buy;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -18,12 +20,9 @@ use super::{
     browser::{Browser, Page, Trouble, json},
     checks::Entry,
     plan::{Errand, Farewell, Plan, Temper},
-    shop::place_of,
+    shop::{pages::SESSION_HEADER, place_of},
     tally::{Call, Tally},
 };
-
-/// Where the shop says which session it let in.
-pub const SESSION_HEADER: &str = "x-demo-session";
 
 /// The path of the waiting page in front of the shop.
 const WAITING_PAGE: &str = "/w/main";
@@ -54,6 +53,8 @@ struct Status {
     claim_window_seconds: f64,
     #[serde(default)]
     opens_at: Option<Timestamp>,
+    #[serde(default)]
+    stock: Option<String>,
     #[serde(default)]
     pace_per_minute: Pace,
 }
@@ -213,6 +214,11 @@ impl Visitor {
         if *head < number {
             let status = self.look(*head).await?;
             (*head, rest) = (status.head, status.next_poll(number));
+            if *head < number && status.stock.as_deref() == Some("sold_out") {
+                self.world.tally.count(|counts| counts.told_sold_out += 1);
+                self.leave().await?;
+                return Ok(Step::GoHome);
+            }
         }
         if *head >= number {
             match self.claim(number).await? {
@@ -238,6 +244,9 @@ impl Visitor {
         let url = self.call_url("status")?;
         let asked = Instant::now();
         let answer = self.browser.call(Method::GET, &url, None).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(Trouble(format!("{} to a look at the status", answer.status())));
+        }
         let status: Status = json(answer).await?;
         self.world.tally.timed(Call::Status, asked.elapsed());
         Ok(Status { head: status.head.max(head_before), ..status })
@@ -291,18 +300,13 @@ impl Visitor {
         if self.rest(self.plan.browsing).await {
             return Ok(());
         }
-        if self.plan.errand == Errand::WandersOff {
-            self.world.tally.count(|counts| counts.wandered_off += 1);
-            return Ok(());
+        match self.plan.errand {
+            Errand::WandersOff => {
+                self.world.tally.count(|counts| counts.wandered_off += 1);
+                Ok(())
+            }
+            Errand::Buys(purchase) => self.buy(purchase).await,
         }
-        let order = self.world.product.join("/order").map_err(|error| Trouble(error.to_string()))?;
-        let page = self.browser.submit(&order).await.map_err(|trouble| self.note(trouble))?;
-        match page.status {
-            StatusCode::OK => self.world.tally.count(|counts| counts.bought += 1),
-            StatusCode::GONE => self.world.tally.count(|counts| counts.found_sold_out += 1),
-            status => return Err(self.note(Trouble(format!("{status} to an order")))),
-        }
-        Ok(())
     }
 
     async fn give_up(&mut self, farewell: Farewell) -> Result<(), Trouble> {
@@ -310,13 +314,16 @@ impl Visitor {
             self.world.tally.count(|counts| counts.vanished += 1);
             return Ok(());
         }
-        let url = self.call_url("leave")?;
-        let answer = self.browser.call(Method::POST, &url, Some(&json!({}))).await?;
-        if !answer.status().is_success() {
-            return Err(Trouble(format!("{} to a farewell", answer.status())));
-        }
+        self.leave().await?;
         self.world.tally.count(|counts| counts.left += 1);
         Ok(())
+    }
+
+    /// Gives the place back.
+    async fn leave(&mut self) -> Result<(), Trouble> {
+        let url = self.call_url("leave")?;
+        let answer = self.browser.call(Method::POST, &url, Some(&json!({}))).await?;
+        if answer.status().is_success() { Ok(()) } else { Err(Trouble(format!("{} to a farewell", answer.status()))) }
     }
 
     /// Notes a failure and waits before the next try, by the page's rule: 2, 4, 8 … seconds, a third more or less.
@@ -379,7 +386,7 @@ fn session_of(pass: &str) -> Result<String, Trouble> {
 }
 
 fn shown_session(page: &Page) -> Option<String> {
-    page.response.headers().get(SESSION_HEADER)?.to_str().ok().map(str::to_owned)
+    page.header(SESSION_HEADER).map(str::to_owned)
 }
 
 impl Status {
