@@ -3,7 +3,7 @@
 //! [`settings`] is the document an operator writes, [`command`] what can be asked of a sale and what it answers,
 //! [`stock`] the books and what one batch does to them, [`reserve`], [`resolve`] and [`operate`] the rules of
 //! the commands, [`outbox`] the ordered events, [`audit`] their fold, [`books`] the walk over all reservations, [`view`]
-//! what a sale shows of itself.
+//! what a sale shows of itself, [`rows`] what it is kept as.
 //!
 //! The invariant after every command: per SKU `available + held + sold = total`, `held` is the sum of the live
 //! holds, a buyer's count the sum of theirs, and folding the outbox gives the stock.
@@ -15,6 +15,7 @@ mod operate;
 pub mod outbox;
 mod reserve;
 mod resolve;
+pub mod rows;
 pub mod settings;
 pub mod stock;
 pub mod view;
@@ -28,3 +29,6 @@ pub use reserve::{LINES_MAX, check_lines};
 pub use settings::{Document, Rules};
 pub use stock::Sale;
 pub use view::View;
+
+/// The version of the stock's behaviour, like the line's: a journal is replayed only under the rules it was written by.
+pub const RULES_VERSION: u64 = 1;

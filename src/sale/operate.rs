@@ -6,8 +6,9 @@ use super::{
     command::{Outcome, Refusal, ReservationId, Sku},
     outbox::{EventKind, Outbox},
     reserve::invalid,
+    rows::{RowKey, Touched},
     settings::{Rules, TOTAL_MAX},
-    stock::{Sale, Stock},
+    stock::{Restock, Sale, Stock},
 };
 use crate::time::UnixMs;
 
@@ -28,6 +29,7 @@ impl Sale {
             outbox: Outbox::default(),
             available: 0,
             held: 0,
+            touched: Touched::default(),
         };
         sale.take_rules(now, rules);
         sale
@@ -71,7 +73,7 @@ impl Sale {
             return (Outcome::Refused(Refusal::UnknownSku { sku: sku.clone() }), false);
         };
         match self.restocks.get(&id) {
-            Some((seen_sku, seen_delta)) if seen_sku == sku && *seen_delta == delta => return (Outcome::Done, false),
+            Some(seen) if seen.sku == *sku && seen.delta == delta => return (Outcome::Done, false),
             Some(_) => return (Outcome::Refused(Refusal::KeyReused), false),
             None => {}
         }
@@ -82,7 +84,8 @@ impl Sale {
         if let Err(refusal) = check_delta(sku, stock, delta) {
             return (Outcome::Refused(refusal), false);
         }
-        self.restocks.insert(id, (sku.clone(), delta));
+        self.touched.note(|| RowKey::Restock(id));
+        self.restocks.insert(id, Restock { sku: sku.clone(), delta, at: now });
         self.fade(now, id);
         self.shift(now, sku, delta);
         (Outcome::Done, true)
@@ -98,13 +101,16 @@ impl Sale {
             let left = self.stock.get(&sku).map_or(0, |stock| signed(stock.available));
             self.shift(now, &sku, -left);
             self.stock.remove(&sku);
+            self.touched.note(|| RowKey::Stock(sku));
         }
         for (sku, item) in &rules.items {
             let delta = signed(item.total) - signed(self.document_total(sku));
             self.stock.entry(sku.clone()).or_default();
+            self.touched.note(|| RowKey::Stock(sku.clone()));
             self.shift(now, sku, delta);
         }
         self.rules = rules.clone();
+        self.touched.note(|| RowKey::Rules);
     }
 
     /// Changes total and available of a SKU by a delta that was checked.
@@ -113,7 +119,7 @@ impl Sale {
             return;
         }
         let levels = self.levels(std::iter::once(sku));
-        let Some(stock) = self.stock.get_mut(sku) else { return };
+        let Some(stock) = self.stock_mut(sku) else { return };
         stock.total = stock.total.saturating_add_signed(delta);
         stock.available = stock.available.saturating_add_signed(delta);
         self.available = self.available.saturating_add_signed(delta);

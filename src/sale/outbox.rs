@@ -53,7 +53,7 @@ pub enum EventKind {
 }
 
 /// The events kept, oldest first. What is kept starts at the sale's beginning or at a checkpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outbox {
     seq: u64,
     kept: VecDeque<Event>,
@@ -69,9 +69,25 @@ impl Outbox {
 
     /// At most `limit` events after number `after`, oldest first; from the oldest kept if that is later.
     pub fn after(&self, after: u64, limit: usize) -> Vec<Event> {
-        let first_kept = self.kept.front().map_or(self.seq + 1, |event| event.seq);
-        let skip = usize::try_from(after.saturating_add(1).saturating_sub(first_kept)).unwrap_or(usize::MAX);
-        self.kept.iter().skip(skip).take(limit).cloned().collect()
+        let skip = usize::try_from(after.saturating_add(1).saturating_sub(self.first())).unwrap_or(usize::MAX);
+        self.kept.range(skip.min(self.kept.len())..).take(limit).cloned().collect()
+    }
+
+    /// The number of the oldest event kept; of the next one if none is.
+    pub(super) fn first(&self) -> u64 {
+        self.kept.front().map_or(self.seq + 1, |event| event.seq)
+    }
+
+    /// How many events are kept.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// An outbox of the events kept, without gaps up to number `seq`.
+    pub(super) fn of(seq: u64, kept: VecDeque<Event>) -> Self {
+        let is_checkpoint = |event: &&Event| matches!(event.kind, EventKind::Checkpoint { .. });
+        let checkpoints = kept.iter().filter(is_checkpoint).map(|event| event.seq).collect();
+        Self { seq, kept, checkpoints }
     }
 
     pub(super) fn append(&mut self, time: UnixMs, kind: EventKind) {

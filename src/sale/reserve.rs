@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::{
     command::{Buyer, Caller, Line, Outcome, Refusal, Reserve, Shortage, Sku, State},
     outbox::{EventKind, Units},
+    rows::RowKey,
     settings::TOTAL_MAX,
     stock::{GRANTS_PER_BUYER, Move, Record, Sale},
     view::Phase,
@@ -187,6 +188,7 @@ impl Sale {
             state: State::Held { deadline, paying: false },
             late_order: None,
         };
+        self.touched.note(|| RowKey::Record(now, ask.id));
         self.records.insert(ask.id, record);
         self.due.insert((deadline, ask.id));
         self.emit(now, EventKind::Held { id: ask.id, buyer: ask.buyer.clone(), lines, deadline });

@@ -29,7 +29,7 @@ impl Sale {
             return (self.look(id), expired);
         }
         let deadline = live.deadline.max(now.plus_ms(self.rules.payment_grace_ms));
-        self.reschedule(id, State::Held { deadline, paying: true });
+        self.reschedule(id, deadline, true);
         (self.look(id), true)
     }
 
@@ -43,7 +43,7 @@ impl Sale {
             (Ok(live), expired) => (live, expired),
             (Err(refusal), expired) => return (Outcome::Refused(refusal), expired),
         };
-        let (hold_max_ms, record) = (self.rules.hold_max_ms, self.records.get_mut(&id));
+        let (hold_max_ms, record) = (self.rules.hold_max_ms, self.record_mut(id));
         let Some(record) = record else { return (Outcome::Refused(Refusal::UnknownReservation), expired) };
         let wished = now.plus_ms(seconds * 1000).min(record.created.plus_ms(hold_max_ms));
         if wished <= live.deadline {
@@ -54,7 +54,7 @@ impl Sale {
             return (Outcome::Refused(Refusal::LimitExceeded { sku: None, limit, used }), expired);
         }
         record.extensions += 1;
-        self.reschedule(id, State::Held { deadline: wished, paying: live.paying });
+        self.reschedule(id, wished, live.paying);
         (self.look(id), true)
     }
 
@@ -118,13 +118,12 @@ impl Sale {
         }
     }
 
-    fn reschedule(&mut self, id: ReservationId, state: State) {
-        let Some(record) = self.records.get_mut(&id) else { return };
-        if let (State::Held { deadline: old, .. }, State::Held { deadline: new, .. }) = (&record.state, &state) {
-            self.due.remove(&(*old, id));
-            self.due.insert((*new, id));
-            record.state = state;
-        }
+    fn reschedule(&mut self, id: ReservationId, deadline: UnixMs, paying: bool) {
+        let Some(record) = self.record_mut(id) else { return };
+        let State::Held { deadline: before, .. } = record.state else { return };
+        record.state = State::Held { deadline, paying };
+        self.due.remove(&(before, id));
+        self.due.insert((deadline, id));
     }
 
     /// The units to confirm: all of the record, or the part that `lines` names.
@@ -142,7 +141,7 @@ impl Sale {
 
     /// Moves `lines` of a live hold from held to sold and lets the rest return.
     fn sell(&mut self, now: UnixMs, id: ReservationId, lines: Units, order: &OrderRef) {
-        let Some(record) = self.records.get_mut(&id) else { return };
+        let Some(record) = self.record_mut(id) else { return };
         let State::Held { deadline, .. } = record.state else { return };
         let (reserved, buyer) = (std::mem::replace(&mut record.lines, lines.clone()), record.buyer.clone());
         record.state = State::Confirmed { order: order.clone(), at: now };
@@ -190,7 +189,7 @@ impl Sale {
 
     /// Brings an expired record back to life as a hold of `lines`, for the sale that follows in the same step.
     fn hold_again(&mut self, now: UnixMs, id: ReservationId, lines: &Units) {
-        let Some(record) = self.records.get_mut(&id) else { return };
+        let Some(record) = self.record_mut(id) else { return };
         let State::Expired { at } = record.state else { return };
         record.lines = lines.clone();
         record.state = State::Held { deadline: now, paying: true };
@@ -205,7 +204,7 @@ impl Sale {
 
     /// Tells the shop, once an order, that a payment came for a hold that had died. Whether it was told now.
     fn tell_paid_too_late(&mut self, now: UnixMs, id: ReservationId, order: &OrderRef) -> bool {
-        let Some(record) = self.records.get_mut(&id) else { return false };
+        let Some(record) = self.record_mut(id) else { return false };
         if record.late_order.as_ref() == Some(order) {
             return false;
         }

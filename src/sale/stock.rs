@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     command::{Buyer, Command, Fingerprint, OrderRef, Outcome, Refusal, Reservation, ReservationId, Sku, State},
     outbox::{EventKind, Outbox, Units},
+    rows::{RowKey, Touched},
     settings::Rules,
     view::{Header, Item, Phase, View},
 };
@@ -23,8 +24,8 @@ pub const TOMBSTONE_MS: u64 = 24 * 3600 * 1000;
 /// The most grants of one buyer that are remembered at a time: a bound on what one visitor can make us keep.
 pub const GRANTS_PER_BUYER: u64 = 50;
 
-/// A sale's stock. Serialisable whole: a snapshot of it is its state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A sale's stock. It is kept as [`super::rows`].
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sale {
     pub(super) version: u64,
     /// The version of its first document: tells it from other sales of the same id, before it and after.
@@ -40,11 +41,21 @@ pub struct Sale {
     /// Tombstones and restock keys by the time they may be forgotten.
     pub(super) fading: BTreeSet<(UnixMs, ReservationId)>,
     /// Keys of restocks done.
-    pub(super) restocks: BTreeMap<ReservationId, (Sku, i64)>,
+    pub(super) restocks: BTreeMap<ReservationId, Restock>,
     pub(super) outbox: Outbox,
     /// Sums over all SKUs, so that the line can be told without counting.
     pub(super) available: u64,
     pub(super) held: u64,
+    /// Which rows have changed, for whoever keeps them.
+    pub(super) touched: Touched,
+}
+
+/// A restock as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Restock {
+    pub(super) sku: Sku,
+    pub(super) delta: i64,
+    pub(super) at: UnixMs,
 }
 
 /// One SKU's books: `available + held + sold = total`, always.
@@ -57,7 +68,7 @@ pub struct Stock {
 }
 
 /// What one buyer holds and has bought.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) by_sku: Units,
     pub(super) all: u64,
@@ -203,7 +214,7 @@ impl Sale {
         end: State,
         event: impl FnOnce(Units) -> EventKind,
     ) {
-        let Some(record) = self.records.get_mut(&id) else { return };
+        let Some(record) = self.record_mut(id) else { return };
         let State::Held { deadline, .. } = record.state else { return };
         record.state = end;
         let (lines, buyer) = (record.lines.clone(), record.buyer.clone());
@@ -220,19 +231,44 @@ impl Sale {
 
     /// Lets what has come to its end at `now` be forgotten in time.
     pub(super) fn fade(&mut self, now: UnixMs, id: ReservationId) {
-        self.fading.insert((now.plus_ms(TOMBSTONE_MS), id));
+        self.fading.insert(Self::fading_key(now, id));
     }
 
     /// Takes back that something faded since `at`.
     pub(super) fn unfade(&mut self, at: UnixMs, id: ReservationId) {
-        self.fading.remove(&(at.plus_ms(TOMBSTONE_MS), id));
+        self.fading.remove(&Self::fading_key(at, id));
+    }
+
+    /// Whether what came to its end at `at` is still to be forgotten.
+    pub(super) fn fades(&self, at: UnixMs, id: ReservationId) -> bool {
+        self.fading.contains(&Self::fading_key(at, id))
+    }
+
+    pub(super) fn fading_key(at: UnixMs, id: ReservationId) -> (UnixMs, ReservationId) {
+        (at.plus_ms(TOMBSTONE_MS), id)
+    }
+
+    /// A record about to be changed.
+    pub(super) fn record_mut(&mut self, id: ReservationId) -> Option<&mut Record> {
+        let record = self.records.get_mut(&id)?;
+        self.touched.note(|| RowKey::Record(record.created, id));
+        Some(record)
+    }
+
+    /// A SKU's books about to be changed.
+    pub(super) fn stock_mut(&mut self, sku: &Sku) -> Option<&mut Stock> {
+        let stock = self.stock.get_mut(sku)?;
+        self.touched.note(|| RowKey::Stock(sku.clone()));
+        Some(stock)
     }
 
     /// Forgets a tombstone or a restock's key. What was confirmed stays, but is no longer counted as a grant.
     fn forget(&mut self, until: UnixMs, id: ReservationId) {
         self.fading.remove(&(until, id));
-        self.restocks.remove(&id);
-        let Some(record) = self.records.get(&id) else { return };
+        if self.restocks.remove(&id).is_some() {
+            self.touched.note(|| RowKey::Restock(id));
+        }
+        let Some(record) = self.record_mut(id) else { return };
         let buyer = record.buyer.clone();
         if !matches!(record.state, State::Confirmed { .. }) {
             self.records.remove(&id);
@@ -249,7 +285,7 @@ impl Sale {
 
     /// The one place where units change between the columns of the books.
     pub(super) fn move_units(&mut self, sku: &Sku, quantity: u64, how: Move) {
-        let Some(stock) = self.stock.get_mut(sku) else { return };
+        let Some(stock) = self.stock_mut(sku) else { return };
         match how {
             Move::Hold => {
                 stock.available -= quantity;
@@ -403,6 +439,14 @@ impl Stock {
 }
 
 impl Record {
+    /// When it came to its end; none while it is held.
+    pub(super) fn ended(&self) -> Option<UnixMs> {
+        match &self.state {
+            State::Held { .. } => None,
+            State::Confirmed { at, .. } | State::Released { at } | State::Expired { at } => Some(*at),
+        }
+    }
+
     /// The record as its owner sees it.
     pub(super) fn seen_as(&self, id: ReservationId) -> Reservation {
         Reservation {

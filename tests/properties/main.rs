@@ -6,4 +6,5 @@ mod line_rate;
 mod line_stock;
 mod line_world;
 mod sale;
+mod sale_rows;
 mod tokens;

@@ -23,7 +23,7 @@ fn buyer(index: usize) -> Buyer {
     Buyer::parse(&format!("buyer-{}", index % 5)).unwrap()
 }
 
-fn rules(total: u64, per_buyer: Option<u64>, max_units: Option<u64>) -> Rules {
+pub fn rules(total: u64, per_buyer: Option<u64>, max_units: Option<u64>) -> Rules {
     Rules {
         items: (0..SKUS.len()).map(|index| (sku(index), ItemRules { total, per_buyer })).collect(),
         hold_ms: 1_000,
@@ -37,7 +37,7 @@ fn rules(total: u64, per_buyer: Option<u64>, max_units: Option<u64>) -> Rules {
 }
 
 /// What is tried: ids are few, so that keys repeat and holds are met again.
-fn command() -> impl Strategy<Value = Command> {
+pub fn command() -> impl Strategy<Value = Command> {
     let id = (0..24u128).prop_map(ReservationId);
     let lines = prop::collection::vec((0..SKUS.len(), 1..4u64), 1..4)
         .prop_map(|lines| lines.into_iter().map(|(s, quantity)| Line { sku: sku(s), quantity }).collect::<Vec<_>>());
@@ -165,7 +165,7 @@ fn never_a_false_refusal(command: &Command, outcome: &Outcome) -> bool {
     }
 }
 
-fn reserve(id: u128, b: usize, quantity: u64) -> Command {
+pub fn reserve(id: u128, b: usize, quantity: u64) -> Command {
     Command::Reserve(Reserve {
         id: ReservationId(id),
         fingerprint: Fingerprint(0),

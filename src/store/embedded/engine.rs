@@ -234,7 +234,7 @@ impl Engine {
         self.metrics.store.journal_commit_batches.observe(entries.len() as f64);
         // A snapshot must not make the loss of a room's state last.
         let due = if self.broken.is_empty() { Due::Overdue } else { Due::Nothing };
-        let state = &self.state;
+        let state = &mut self.state;
         catch_unwind(AssertUnwindSafe(|| journal.commit(state, entries, due))).unwrap_or(Err(JournalError::Panicked))
     }
 
@@ -295,7 +295,7 @@ impl Engine {
             Disk::Nowhere => Ok(()),
             Disk::Failed { fault, .. } => Err(StoreError::Unavailable(fault.reason)),
             Disk::Open { journal, folder, .. } if self.broken.is_empty() => {
-                let state = &self.state;
+                let state = &mut self.state;
                 let closed = catch_unwind(AssertUnwindSafe(|| journal.close(state)));
                 drop(folder);
                 closed

@@ -1,9 +1,23 @@
 //! Why a store does not open, and why one that was open can't go on.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
+
+/// The versions of the rules that a journal was written by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RulesVersion {
+    /// Of the line, and of the catalog.
+    pub line: u64,
+    pub stock: u64,
+}
+
+impl fmt::Display for RulesVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.line, self.stock)
+    }
+}
 
 /// Why a folder could not be opened as a store. Nothing of value was changed in it.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +44,11 @@ pub enum OpenError {
     OtherLayout { path: PathBuf, found: u64, known: u64 },
     #[error(
         "{}: its journal ends with {records} records of rules {found} that are in no snapshot yet, and this version \
-         of dropgate, with rules {known}, might make another line of them. Start the version that wrote it, stop it \
+         of dropgate, with rules {known}, might make another line or stock of them. Start the version that wrote it, stop it \
          with SIGTERM, which takes a snapshot, and then start this one",
         path.display()
     )]
-    OtherRules { path: PathBuf, found: u64, known: u64, records: u64 },
+    OtherRules { path: PathBuf, found: RulesVersion, known: RulesVersion, records: u64 },
 }
 
 /// What goes wrong between the engine and its journal.
@@ -49,7 +63,7 @@ pub(super) enum JournalError {
     #[error("layout {found}, not {known}")]
     OtherLayout { found: u64, known: u64 },
     #[error("{records} records of rules {found}, not {known}")]
-    OtherRules { found: u64, known: u64, records: u64 },
+    OtherRules { found: RulesVersion, known: RulesVersion, records: u64 },
     #[error("reading or writing it panicked")]
     Panicked,
 }

@@ -5,23 +5,27 @@
 //! Snapshots are taken one by one, of whatever has waited longest, in the same transaction as the next
 //! records: nobody waits for all rooms, and the journal stays short.
 //!
+//! A sale is kept as rows, and its snapshot is the rows that changed since the last one, see [`super::rows`]. It is due
+//! as soon as there are enough of them, so that no commit has to write many.
+//!
 //! Whether a commit that failed is on disk is not known. The engine gives the journal up then and opens the
 //! file anew, see [`super::engine`].
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use redb::{Database, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{Database, ReadableDatabase, Table, TableDefinition, WriteTransaction};
 
 use super::{
-    error::JournalError,
-    record::{self, Entry, Key},
+    error::{JournalError, RulesVersion},
+    record::{self, Entry, Key, Snapshot},
+    rows::{ROWS, Shelves},
     state::State,
 };
-use crate::{room::RULES_VERSION, telemetry::Metrics};
+use crate::{room, sale, telemetry::Metrics};
 
 /// The shape of what is stored: the tables, the encoding of records and snapshots, and with it the fields of
-/// a room. To be raised with every change to them; a file of another layout is refused.
-pub(super) const LAYOUT: u64 = 2;
+/// a room and the rows of a sale. To be raised with every change to them; a file of another layout is refused.
+pub(super) const LAYOUT: u64 = 3;
 
 /// The most records a restart replays, and the most bytes of them: together about a second. A snapshot is
 /// due past either.
@@ -32,6 +36,9 @@ const REPLAY_MAX_BYTES: usize = 16 << 20;
 /// pause short with many small rooms and lets the snapshots keep pace with any load.
 const SNAPSHOT_STEP_BYTES: usize = 256 << 10;
 
+/// The changed rows of a sale past which it is due for a snapshot: a few milliseconds to write.
+const CHANGED_ROWS_MAX: usize = 1_000;
+
 /// The most records removed in one commit: a few milliseconds, and more than one commit may add.
 const TRIM_STEP: u64 = 2_000;
 
@@ -40,6 +47,10 @@ pub(super) const JOURNAL: TableDefinition<u64, &[u8]> = TableDefinition::new("jo
 pub(super) const SNAPSHOTS: TableDefinition<&str, &[u8]> = TableDefinition::new("snapshots");
 pub(super) const META_LAYOUT: &str = "layout";
 pub(super) const META_RULES: &str = "rules_version";
+pub(super) const META_SALE_RULES: &str = "sale_rules_version";
+
+/// The rules that this version of ours plays by.
+const RULES: RulesVersion = RulesVersion { line: room::RULES_VERSION, stock: sale::RULES_VERSION };
 
 /// The open journal of a store.
 pub(super) struct Journal {
@@ -51,6 +62,8 @@ pub(super) struct Journal {
     next: u64,
     /// What changed since its snapshot.
     dirty: BTreeMap<Key, Dirty>,
+    /// Where the rows of the sales are.
+    shelves: Shelves,
 }
 
 /// The records of a room, or of the catalog, that are in no snapshot.
@@ -72,21 +85,16 @@ pub(super) enum Due {
     All,
 }
 
-/// A snapshot to be written; no bytes where the room is gone.
-struct Snapshot {
-    key: Key,
-    bytes: Option<Vec<u8>>,
-}
-
 /// Makes an empty store of a new database.
 pub(super) fn initialise(database: &Database) -> Result<(), JournalError> {
     let write = database.begin_write()?;
     {
         let mut meta = write.open_table(META)?;
         meta.insert(META_LAYOUT, LAYOUT)?;
-        meta.insert(META_RULES, RULES_VERSION)?;
+        write_rules(&mut meta)?;
         write.open_table(JOURNAL)?;
         write.open_table(SNAPSHOTS)?;
+        write.open_table(ROWS)?;
     }
     Ok(write.commit()?)
 }
@@ -95,11 +103,12 @@ impl Journal {
     /// Reads a store's state back from its database.
     pub fn load(database: Database, metrics: Arc<Metrics>) -> Result<(Self, State), JournalError> {
         let rules = check_meta(&database)?;
-        let mut journal = Self { database, metrics, first: 0, next: 1, dirty: BTreeMap::new() };
+        let mut journal =
+            Self { database, metrics, first: 0, next: 1, dirty: BTreeMap::new(), shelves: Shelves::default() };
         let state = journal.replay(rules)?;
-        if rules != RULES_VERSION {
+        if rules != RULES {
             let write = journal.database.begin_write()?;
-            write.open_table(META)?.insert(META_RULES, RULES_VERSION)?;
+            write_rules(&mut write.open_table(META)?)?;
             write.commit()?;
         }
         journal.report();
@@ -107,17 +116,19 @@ impl Journal {
     }
 
     /// The snapshots, and on top of them the records they don't cover.
-    fn replay(&mut self, rules: u64) -> Result<State, JournalError> {
+    fn replay(&mut self, rules: RulesVersion) -> Result<State, JournalError> {
         let read = self.database.begin_read()?;
-        let mut state = State::default();
+        let mut state = State::journalled();
+        let rows = read.open_table(ROWS)?;
         let mut covered = BTreeMap::new();
         for row in read.open_table(SNAPSHOTS)?.range::<&str>(..)? {
             let (name, bytes) = row?;
             let key = Key::parse(name.value())?;
-            let seq = record::read_snapshot(&key, bytes.value(), &mut state)?;
+            let seq = record::read_snapshot(&key, bytes.value(), &mut state, &mut self.shelves, &rows)?;
             covered.insert(key, seq);
             self.next = self.next.max(seq + 1);
         }
+        self.shelves.find_leftovers(&rows)?;
         let mut foreign = 0;
         let mut last = None;
         for row in read.open_table(JOURNAL)?.range::<u64>(..)? {
@@ -132,7 +143,7 @@ impl Journal {
             if covered.get(&key).is_some_and(|covered| seq <= *covered) {
                 continue;
             }
-            if rules != RULES_VERSION {
+            if !is_ours(&key, rules) {
                 foreign += 1;
                 continue;
             }
@@ -140,7 +151,7 @@ impl Journal {
             self.mark(key, seq, bytes.value().len());
         }
         if foreign > 0 {
-            return Err(JournalError::OtherRules { found: rules, known: RULES_VERSION, records: foreign });
+            return Err(JournalError::OtherRules { found: rules, known: RULES, records: foreign });
         }
         self.next = self.next.max(last.map_or(1, |last| last + 1));
         self.first = if last.is_none() { self.next } else { self.first };
@@ -149,7 +160,7 @@ impl Journal {
 
     /// Writes records down, with the snapshots that are due, and waits until they are on disk. `state` is that
     /// after the records.
-    pub fn commit(&mut self, state: &State, entries: Vec<Entry>, due: Due) -> Result<(), JournalError> {
+    pub fn commit(&mut self, state: &mut State, entries: Vec<Entry>, due: Due) -> Result<(), JournalError> {
         let started = Instant::now();
         self.write(state, entries, due)?;
         self.metrics.store.journal_commit_seconds.observe(started.elapsed().as_secs_f64());
@@ -158,7 +169,7 @@ impl Journal {
     }
 
     /// Takes a snapshot of all that changed, so that no record is left, and closes the file.
-    pub fn close(mut self, state: &State) -> Result<(), JournalError> {
+    pub fn close(mut self, state: &mut State) -> Result<(), JournalError> {
         while !self.dirty.is_empty() || self.first < self.next {
             self.write(state, Vec::new(), Due::All)?;
         }
@@ -166,7 +177,7 @@ impl Journal {
         Ok(self.database.close()?)
     }
 
-    fn write(&mut self, state: &State, entries: Vec<Entry>, due: Due) -> Result<(), JournalError> {
+    fn write(&mut self, state: &mut State, entries: Vec<Entry>, due: Due) -> Result<(), JournalError> {
         let from = self.next;
         for (seq, entry) in (from..).zip(&entries) {
             self.mark(entry.key.clone(), seq, entry.bytes.len());
@@ -186,6 +197,9 @@ impl Journal {
             }
         }
         write_snapshots(&write, &snapshots)?;
+        if self.shelves.has_leftovers() {
+            self.shelves.sweep(&mut write.open_table(ROWS)?)?;
+        }
         write.commit()?;
         self.first = trim.end;
         Ok(())
@@ -196,34 +210,38 @@ impl Journal {
     }
 
     /// One step of snapshots, as of the latest record.
-    fn take_snapshots(&mut self, state: &State, due: Due) -> Result<Vec<Snapshot>, JournalError> {
+    fn take_snapshots(&mut self, state: &mut State, due: Due) -> Result<Vec<Snapshot>, JournalError> {
         let mut step = Vec::new();
         let mut size = 0;
         while size < SNAPSHOT_STEP_BYTES
-            && let Some(key) = self.most_overdue(due)
+            && let Some(key) = self.next_due(state, due)
         {
             let started = Instant::now();
-            let bytes = record::snapshot(&key, self.next - 1, state)?;
+            let snapshot = record::snapshot(&key, self.next - 1, state, &mut self.shelves)?;
             self.metrics.store.journal_snapshot_seconds.observe(started.elapsed().as_secs_f64());
-            size += bytes.as_ref().map_or(0, Vec::len);
+            size += snapshot.size();
             self.dirty.remove(&key);
-            step.push(Snapshot { key, bytes });
+            step.push(snapshot);
         }
         Ok(step)
     }
 
-    /// What has waited longest for a snapshot, if one is due.
-    fn most_overdue(&self, due: Due) -> Option<Key> {
+    /// What is to have the next snapshot, if one is due: what has waited too long, or a sale of which many rows changed.
+    fn next_due(&self, state: &State, due: Due) -> Option<Key> {
         let (key, oldest) = self.dirty.iter().min_by_key(|(_, dirty)| dirty.first)?;
-        let is_due = match due {
-            Due::Nothing => false,
+        match due {
+            Due::Nothing => None,
+            Due::All => Some(key.clone()),
             Due::Overdue => {
                 let bytes: usize = self.dirty.values().map(|dirty| dirty.bytes).sum();
-                self.next - oldest.first > REPLAY_MAX_RECORDS || bytes > REPLAY_MAX_BYTES
+                let is_overdue = self.next - oldest.first > REPLAY_MAX_RECORDS || bytes > REPLAY_MAX_BYTES;
+                if is_overdue {
+                    return Some(key.clone());
+                }
+                let changed = self.dirty.keys().map(|key| (state.changed_rows(key), key)).max()?;
+                (changed.0 >= CHANGED_ROWS_MAX).then(|| changed.1.clone())
             }
-            Due::All => true,
-        };
-        is_due.then(|| key.clone())
+        }
     }
 
     fn report(&self) {
@@ -232,7 +250,7 @@ impl Journal {
 }
 
 /// The rules the store was last written under.
-fn check_meta(database: &Database) -> Result<u64, JournalError> {
+fn check_meta(database: &Database) -> Result<RulesVersion, JournalError> {
     let read = database.begin_read()?;
     let meta = match read.open_table(META) {
         Ok(meta) => meta,
@@ -244,8 +262,22 @@ fn check_meta(database: &Database) -> Result<u64, JournalError> {
         None => Err(JournalError::NotAStore(format!("it does not say its {name}"))),
     };
     match number(META_LAYOUT)? {
-        LAYOUT => number(META_RULES),
+        LAYOUT => Ok(RulesVersion { line: number(META_RULES)?, stock: number(META_SALE_RULES)? }),
         found => Err(JournalError::OtherLayout { found, known: LAYOUT }),
+    }
+}
+
+fn write_rules(meta: &mut Table<&str, u64>) -> Result<(), JournalError> {
+    meta.insert(META_RULES, RULES.line)?;
+    meta.insert(META_SALE_RULES, RULES.stock)?;
+    Ok(())
+}
+
+/// Whether a record of `key` written by `rules` would be replayed by the same.
+fn is_ours(key: &Key, rules: RulesVersion) -> bool {
+    match key {
+        Key::Catalog | Key::Room(_) => rules.line == RULES.line,
+        Key::Sale(_) => rules.stock == RULES.stock,
     }
 }
 
@@ -253,12 +285,18 @@ fn write_snapshots(write: &WriteTransaction, snapshots: &[Snapshot]) -> Result<(
     if snapshots.is_empty() {
         return Ok(());
     }
-    let mut table = write.open_table(SNAPSHOTS)?;
+    let (mut table, mut rows) = (write.open_table(SNAPSHOTS)?, write.open_table(ROWS)?);
     for snapshot in snapshots {
-        let name = snapshot.key.name();
+        let name = snapshot.name.as_str();
         match &snapshot.bytes {
-            Some(bytes) => drop(table.insert(name.as_str(), bytes.as_slice())?),
-            None => drop(table.remove(name.as_str())?),
+            Some(bytes) => drop(table.insert(name, bytes.as_slice())?),
+            None => drop(table.remove(name)?),
+        }
+        for (key, row) in &snapshot.rows {
+            match row {
+                Some(bytes) => drop(rows.insert(key.as_slice(), bytes.as_slice())?),
+                None => drop(rows.remove(key.as_slice())?),
+            }
         }
     }
     Ok(())

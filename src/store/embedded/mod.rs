@@ -9,6 +9,7 @@ mod error;
 mod folder;
 mod journal;
 mod record;
+mod rows;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -3,16 +3,18 @@
 
 use std::fmt;
 
+use redb::ReadableTable;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     error::JournalError,
+    rows::{RowWrites, Shelf, Shelves},
     state::{SaleSlot, Slot, State},
 };
 use crate::{
     id::{RoomId, SaleId},
     room::{self, Room},
-    sale::{self, Sale},
+    sale,
     store::catalog,
     time::UnixMs,
 };
@@ -25,10 +27,27 @@ pub(super) enum Key {
     Sale(SaleId),
 }
 
+/// A snapshot ready to be written.
+pub(super) struct Snapshot {
+    pub name: String,
+    /// None where what it was of is gone.
+    pub bytes: Option<Vec<u8>>,
+    /// The rows of a sale that changed.
+    pub rows: RowWrites,
+}
+
 /// A record ready to be written.
 pub(super) struct Entry {
     pub key: Key,
     pub bytes: Vec<u8>,
+}
+
+impl Snapshot {
+    /// In bytes.
+    pub fn size(&self) -> usize {
+        let rows = self.rows.iter().map(|(key, row)| key.len() + row.as_ref().map_or(0, Vec::len));
+        self.bytes.as_ref().map_or(0, Vec::len) + rows.sum::<usize>()
+    }
 }
 
 impl fmt::Display for Key {
@@ -104,26 +123,45 @@ pub(super) fn replay(seq: u64, key: &Key, body: &[u8], state: &mut State) -> Res
     Ok(())
 }
 
-/// What `key` stands for, as of record `seq`; none if it is a room that is gone.
+/// Takes a snapshot of what `key` stands for, as of record `seq`. Of a sale it is the rows that changed since the last
+/// one: all of it would be tens of megabytes.
 ///
 /// The records of a room that is gone may stay in the journal for a while, without their beginning. To
 /// replay them does no harm: the last of them is the one that deleted the room.
-pub(super) fn snapshot(key: &Key, seq: u64, state: &State) -> Result<Option<Vec<u8>>, JournalError> {
-    match key {
-        Key::Catalog => encode(&(seq, &state.catalog)).map(Some),
+pub(super) fn snapshot(
+    key: &Key,
+    seq: u64,
+    state: &mut State,
+    shelves: &mut Shelves,
+) -> Result<Snapshot, JournalError> {
+    let (bytes, rows) = match key {
+        Key::Catalog => (Some(encode(&(seq, &state.catalog))?), RowWrites::new()),
         Key::Room(id) => {
             let slot = state.rooms.get(id).and_then(|slot| Some((slot.now, slot.room.as_ref()?)));
-            slot.map(|(now, room)| encode(&(seq, now, room))).transpose()
+            (slot.map(|(now, room)| encode(&(seq, now, room))).transpose()?, RowWrites::new())
         }
-        Key::Sale(id) => {
-            let slot = state.sales.get(id).and_then(|slot| Some((slot.now, slot.sale.as_ref()?)));
-            slot.map(|(now, sale)| encode(&(seq, now, sale))).transpose()
-        }
-    }
+        Key::Sale(id) => match state.sales.get_mut(id).and_then(|slot| Some((slot.now, slot.sale.as_mut()?))) {
+            Some((now, sale)) => {
+                let (shelf, rows) = shelves.write(id, sale.take_changes())?;
+                (Some(encode(&(seq, now, shelf))?), rows)
+            }
+            None => {
+                shelves.clear(id);
+                (None, RowWrites::new())
+            }
+        },
+    };
+    Ok(Snapshot { name: key.name(), bytes, rows })
 }
 
 /// Puts a snapshot into the state; gives the number of the last record in it.
-pub(super) fn read_snapshot(key: &Key, bytes: &[u8], state: &mut State) -> Result<u64, JournalError> {
+pub(super) fn read_snapshot(
+    key: &Key,
+    bytes: &[u8],
+    state: &mut State,
+    shelves: &mut Shelves,
+    rows: &impl ReadableTable<&'static [u8], &'static [u8]>,
+) -> Result<u64, JournalError> {
     let what = format!("the snapshot of {}", key.name());
     match key {
         Key::Catalog => {
@@ -137,19 +175,20 @@ pub(super) fn read_snapshot(key: &Key, bytes: &[u8], state: &mut State) -> Resul
             Ok(seq)
         }
         Key::Sale(id) => {
-            let (seq, now, sale): (u64, UnixMs, Sale) = decode(&what, bytes)?;
+            let (seq, now, shelf): (u64, UnixMs, Shelf) = decode(&what, bytes)?;
+            let sale = shelves.load(rows, id, shelf)?;
             state.sales.insert(id.clone(), SaleSlot { sale: Some(sale), now });
             Ok(seq)
         }
     }
 }
 
-fn encode(value: &impl Serialize) -> Result<Vec<u8>, JournalError> {
+pub(super) fn encode(value: &impl Serialize) -> Result<Vec<u8>, JournalError> {
     postcard::to_stdvec(value).map_err(|error| JournalError::Record(format!("could not be encoded: {error}")))
 }
 
 /// The whole of `bytes` as a value: what is left over is damage too.
-fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, JournalError> {
+pub(super) fn decode<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T, JournalError> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok(_) => Err(JournalError::Record(format!("{what} is longer than it should be"))),

@@ -21,6 +21,16 @@ pub(super) struct State {
     pub rooms: BTreeMap<RoomId, Slot>,
     pub sales: BTreeMap<SaleId, SaleSlot>,
     pub catalog: Catalog,
+    keeping: Keeping,
+}
+
+/// Whether somebody keeps what is here.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Keeping {
+    #[default]
+    Nobody,
+    /// A journal, which wants to know what changes in a sale.
+    Journal,
 }
 
 /// A room, and what the engine knows of it.
@@ -47,6 +57,11 @@ pub(super) struct Applied<T> {
 }
 
 impl State {
+    /// Nothing as yet, and all that comes is journalled.
+    pub fn journalled() -> Self {
+        Self { keeping: Keeping::Journal, ..Self::default() }
+    }
+
     /// Applies a batch to a room at `clock`, or at the room's own time if that is later.
     pub fn room(&mut self, id: &RoomId, clock: UnixMs, commands: &[Command]) -> Applied<RoomReply> {
         let mut slot = self.rooms.remove(id).unwrap_or_default();
@@ -77,12 +92,23 @@ impl State {
         let now = clock.max(slot.now);
         slot.now = now;
         let applied = Sale::apply(&mut slot.sale, now, commands);
+        if let (Some(sale), Keeping::Journal) = (&mut slot.sale, self.keeping) {
+            sale.note_changes();
+        }
         let header = slot.sale.as_ref().map(|sale| sale.header(now));
         let now = header.map_or(now, |header| header.now);
         if slot.sale.is_some() {
             self.sales.insert(id.clone(), slot);
         }
         Applied { reply: SaleReply { now, header, outcomes: applied.outcomes }, changed: applied.changed }
+    }
+
+    /// How many rows of a sale have changed since they were last taken; 0 for all that is not kept as rows.
+    pub fn changed_rows(&self, key: &Key) -> usize {
+        match key {
+            Key::Sale(id) => self.sales.get(id).and_then(|slot| slot.sale.as_ref()).map_or(0, Sale::changed_rows),
+            Key::Catalog | Key::Room(_) => 0,
+        }
     }
 
     /// Forgets what `key` stands for in memory.

@@ -2,6 +2,7 @@ mod crash;
 mod faults;
 mod replay;
 mod rules;
+mod sale_rules;
 
 use std::fs;
 
