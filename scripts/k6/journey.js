@@ -1,0 +1,105 @@
+// A drop as people live it: they come, wait, enter, put something into the basket and pay, or walk away at any point.
+//
+//   VISITORS=2000  who come, over RAMP=60s     RATE=1200  entries a minute     STOCK=500  units     DURATION=5m  at most
+//   PACE=1         10 makes everybody ten times as quick
+
+import { sleep } from 'k6';
+import { claim, join, leave, openPage, waitInLine } from './lib/line.js';
+import { confirm, paying, reserve, walkedAway } from './lib/stock.js';
+import { always, conclude, observe, observer, prepare } from './lib/stage.js';
+import { summarise, trendStats } from './lib/summary.js';
+import { within } from './lib/limits.js';
+import { pace, seconds, whole } from './lib/settings.js';
+
+const visitors = whole('VISITORS', 2000, 100000);
+const ramp = seconds('RAMP', 60);
+const duration = seconds('DURATION', 300);
+const hold = Math.max(5, Math.round(120 / pace));
+
+// What people do, as shares of those who get so far.
+const LEAVES_LINE = 0.05;
+const ONLY_LOOKS = 0.15;
+const ABANDONS_BASKET = 0.2;
+const PAYS_LATE = 0.1;
+
+export const options = {
+  scenarios: {
+    visitors: {
+      executor: 'ramping-arrival-rate',
+      exec: 'journey',
+      startRate: 0,
+      timeUnit: '1s',
+      // A crowd comes at once and thins out: the area under this line is VISITORS.
+      stages: [
+        { target: Math.ceil((4 * visitors) / (3 * ramp)), duration: `${Math.ceil(ramp / 4)}s` },
+        { target: Math.ceil((4 * visitors) / (3 * ramp)), duration: `${Math.ceil(ramp / 4)}s` },
+        { target: 0, duration: `${Math.ceil(ramp / 2)}s` },
+      ],
+      preAllocatedVUs: Math.min(visitors, 500),
+      maxVUs: Math.min(visitors * 2, 20000),
+      gracefulStop: `${Math.max(1, duration - ramp)}s`,
+    },
+    watch: observer(duration),
+  },
+  thresholds: {
+    ...always,
+    ...within({ page: [50, 150], join: [50, 150], status: [50, 150], claim: [50, 150], reserve: [50, 150], confirm: [50, 150] }),
+    dropped_iterations: ['count==0'],
+  },
+  summaryTrendStats: trendStats,
+};
+
+export function setup() {
+  const total = whole('STOCK', 500, 1000000);
+  return prepare('journey', {
+    room: { rate_per_minute: whole('RATE', 1200, 10000000), session_seconds: 600 },
+    sale: {
+      pass: true,
+      document: {
+        items: [{ sku: 'kite', name: 'Kite', total, per_buyer: 1 }],
+        hold_seconds: hold,
+        hold_max_seconds: hold * 3,
+        payment_grace_seconds: hold,
+      },
+    },
+  });
+}
+
+const think = (least, most) => sleep((least + Math.random() * (most - least)) / pace);
+const happens = (share) => Math.random() < share;
+
+export function journey(stage) {
+  openPage(stage.room);
+  const place = join(stage.room);
+  if (!place) return;
+  const patient = happens(LEAVES_LINE) ? 10 / pace : duration;
+  if (!waitInLine(place, patient)) {
+    leave(place);
+    return;
+  }
+  const pass = claim(place);
+  if (!pass) return;
+  think(2, 10);
+  if (happens(ONLY_LOOKS)) walkedAway.add(1);
+  else buy(stage, pass.pass);
+  leave(place);
+}
+
+function buy(stage, pass) {
+  const key = `${__VU}-${__ITER}`;
+  const basket = reserve(stage, { sku: 'kite', key, pass });
+  if (!basket) return;
+  think(5, 20);
+  if (happens(ABANDONS_BASKET)) {
+    walkedAway.add(1);
+    return;
+  }
+  paying(stage, basket);
+  if (happens(PAYS_LATE)) sleep(hold * 2.2);
+  else think(5, 30);
+  confirm(stage, basket, `order-${key}`);
+}
+
+export const watch = observe;
+export const teardown = conclude;
+export const handleSummary = summarise('journey');

@@ -1,0 +1,61 @@
+// What a run leaves behind: the figures as JSON for machines, a table for the terminal. The charts are k6's own
+// report, which `scripts/k6/run` asks for beside them.
+
+const folder = __ENV.RESULTS || '.';
+
+/** The `handleSummary` of a script: `rows` may add lines of its own. */
+export function summarise(script, rows = () => []) {
+  return (data) => {
+    const results = collect(script, data);
+    const lines = [...table(results), ...rows(data), '', ...verdict(data), ''];
+    return {
+      stdout: `${lines.join('\n')}\n`,
+      [`${folder}/${script}.json`]: JSON.stringify({ ...results, failed: failed(data) }, null, 2),
+    };
+  };
+}
+
+function collect(script, data) {
+  const calls = {};
+  const counts = {};
+  for (const [name, metric] of Object.entries(data.metrics)) {
+    const call = /^http_req_duration\{call:(.+)\}$/.exec(name)?.[1];
+    if (call) calls[call] = metric.values;
+    else if (metric.type === 'counter' && !/^(data_|http_|iteration)/.test(name)) counts[name] = metric.values.count;
+    else if (metric.type === 'gauge' && name.startsWith('server_')) counts[name] = metric.values.value;
+  }
+  const http = data.metrics.http_reqs?.values || {};
+  return { script, seconds: data.state.testRunDurationMs / 1000, requests: http.count, per_second: http.rate, counts, calls };
+}
+
+const cell = (text, width) => String(text).padStart(width);
+const ms = (value) => (value === undefined ? '–' : value.toFixed(value < 10 ? 2 : 1));
+
+function table(results) {
+  const lines = ['', `${results.script}: ${results.requests} requests in ${results.seconds.toFixed(1)} s, ${results.per_second?.toFixed(0)} a second`, ''];
+  lines.push(`  ${'call'.padEnd(10)}${['p50', 'p95', 'p99', 'max'].map((name) => cell(`${name} ms`, 10)).join('')}`);
+  for (const [name, values] of Object.entries(results.calls)) {
+    if (!values.max && !values.med) continue;
+    const columns = [values.med, values['p(95)'], values['p(99)'], values.max];
+    lines.push(`  ${name.padEnd(10)}${columns.map((value) => cell(ms(value), 10)).join('')}`);
+  }
+  lines.push('', ...Object.entries(results.counts).map(([name, count]) => `  ${name.replace(/_/g, ' ').padEnd(24)}${cell(count, 10)}`));
+  return lines;
+}
+
+function thresholds(data) {
+  return Object.entries(data.metrics).flatMap(([metric, { thresholds: held = {} }]) =>
+    Object.entries(held).map(([condition, { ok }]) => ({ metric, condition, ok })),
+  );
+}
+
+const failed = (data) => thresholds(data).filter(({ ok }) => !ok).map(({ metric, condition }) => `${metric}: ${condition}`);
+
+function verdict(data) {
+  const broken = failed(data);
+  if (broken.length === 0) return [`  all ${thresholds(data).length} thresholds hold`];
+  return ['  BROKEN', ...broken.map((line) => `    ${line}`)];
+}
+
+/** What every script keeps of a time. */
+export const trendStats = ['min', 'med', 'avg', 'p(95)', 'p(99)', 'p(99.9)', 'max'];
