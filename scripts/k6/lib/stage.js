@@ -127,8 +127,9 @@ export function observe(stage) {
   const asked = Date.now();
   const { entered } = figures(stage.room);
   const told = Date.now();
-  const { rate_per_minute: rate, burst, overcall, claim_window_seconds: window } = stage.rules.document || stage.rules;
-  const slack = burst + overcall * (rate / 60) * window;
+  const { rate_per_minute: rate, burst, overcall, claim_window_seconds: window } = stage.rules;
+  // One second of the rate where the room leaves its burst to us, and what may be called in advance.
+  const slack = (burst || Math.max(1, Math.ceil(rate / 60))) + overcall * (rate / 60) * window;
   let most = 0;
   for (const sample of samples) {
     const allowed = (rate / 60000) * (told - sample.asked) + slack;
