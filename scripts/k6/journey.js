@@ -14,6 +14,8 @@ import { pace, seconds, whole } from './lib/settings.js';
 const visitors = whole('VISITORS', 2000, 100000);
 const ramp = seconds('RAMP', 60);
 const duration = seconds('DURATION', 300);
+// A crowd comes at once and thins out over RAMP: the area under the line below is VISITORS.
+const peak = Math.ceil((8 * visitors) / (5 * ramp));
 const hold = Math.max(5, Math.round(120 / pace));
 
 // What people do, as shares of those who get so far.
@@ -29,10 +31,9 @@ export const options = {
       exec: 'journey',
       startRate: 0,
       timeUnit: '1s',
-      // A crowd comes at once and thins out: the area under this line is VISITORS.
       stages: [
-        { target: Math.ceil((4 * visitors) / (3 * ramp)), duration: `${Math.ceil(ramp / 4)}s` },
-        { target: Math.ceil((4 * visitors) / (3 * ramp)), duration: `${Math.ceil(ramp / 4)}s` },
+        { target: peak, duration: `${Math.ceil(ramp / 4)}s` },
+        { target: peak, duration: `${Math.ceil(ramp / 4)}s` },
         { target: 0, duration: `${Math.ceil(ramp / 2)}s` },
       ],
       preAllocatedVUs: Math.min(visitors, 500),

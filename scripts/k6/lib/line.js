@@ -70,7 +70,9 @@ export function claim(place) {
       statuses: [200, 202, 410],
     });
     if (response.status === 200) {
-      entered.add(1);
+      // A pass claimed again is the same entry.
+      if (!place.entered) entered.add(1);
+      place.entered = true;
       return response.json();
     }
     if (response.status === 410) {
