@@ -1,0 +1,119 @@
+//! The table: one row a figure, as Markdown for people and JSON for machines.
+
+use std::{fs, io, path::Path};
+
+use serde::Serialize;
+
+use super::load::{Median, Sample};
+
+/// Everything measured.
+#[derive(Default, Serialize)]
+pub struct Report {
+    machine: String,
+    rows: Vec<Row>,
+    growth: Vec<Growth>,
+}
+
+/// A path against its budget.
+#[derive(Serialize)]
+pub struct Row {
+    pub what: String,
+    /// What is held against the budget, in words.
+    pub measure: &'static str,
+    pub figure: Median,
+    /// The least, or with `at_most` the most, that the budget allows; none where it says nothing.
+    pub budget: Option<f64>,
+    pub at_most: bool,
+    pub note: String,
+}
+
+/// The same path while something grows.
+#[derive(Serialize)]
+pub struct Growth {
+    pub what: &'static str,
+    pub grows: &'static str,
+    pub unit: &'static str,
+    pub points: Vec<(u64, Median)>,
+}
+
+impl Report {
+    pub fn new() -> Self {
+        Self { machine: machine(), ..Self::default() }
+    }
+
+    /// A path's throughput and cost against its yardstick's. The share of the processor time is what the budget is
+    /// held against: the throughput of a machine shared with the load has the load's share in it.
+    pub fn ratio(&mut self, what: &str, ours: &[Sample], yardstick: &[Sample], budget: f64) {
+        let figure = Median::of(ours.iter().zip(yardstick).map(|(ours, bare)| bare.cpu_us / ours.cpu_us));
+        let of = |samples: &[Sample], get: fn(&Sample) -> f64| Median::of(samples.iter().map(get)).value;
+        let note = format!(
+            "{:.0} against {:.0} a second, {:.1} against {:.1} µs of processor a request",
+            of(ours, |s| s.per_second),
+            of(yardstick, |s| s.per_second),
+            of(ours, |s| s.cpu_us),
+            of(yardstick, |s| s.cpu_us),
+        );
+        self.row(Row { what: what.to_owned(), measure: "share of the yardstick", figure, budget: Some(budget), at_most: false, note });
+    }
+
+    pub fn row(&mut self, row: Row) {
+        println!("{}", row.line());
+        self.rows.push(row);
+    }
+
+    pub fn growth(&mut self, growth: Growth) {
+        println!("{}", growth.line());
+        self.growth.push(growth);
+    }
+
+    /// Writes `bench.md` and `bench.json`, and a data file a row of growth for the plots.
+    pub fn write(&self, folder: &Path) -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("bench.json"), serde_json::to_string_pretty(self)?)?;
+        let rows: String = self.rows.iter().map(|row| row.line() + "\n").collect();
+        let growth: String = self.growth.iter().map(|row| row.line() + "\n").collect();
+        let markdown = format!(
+            "# Measured\n\n{}\n\n| what | measure | median | budget | |\n| --- | --- | --- | --- | --- |\n{rows}\n\
+             | what | as this grows | figures |\n| --- | --- | --- |\n{growth}",
+            self.machine
+        );
+        fs::write(folder.join("bench.md"), markdown)?;
+        for (n, growth) in self.growth.iter().enumerate() {
+            let points: String = growth.points.iter().map(|(x, y)| format!("{x} {:.3} {:.3}\n", y.value, y.spread)).collect();
+            let head = format!("# {} ({}) by {}\n", growth.what, growth.unit, growth.grows);
+            fs::write(folder.join(format!("growth-{n}.dat")), head + &points)?;
+        }
+        println!("\nwritten to {}", folder.display());
+        Ok(())
+    }
+}
+
+impl Row {
+    fn line(&self) -> String {
+        let met = match self.budget {
+            None => String::new(),
+            Some(budget) => {
+                let holds = if self.at_most { self.figure.value <= budget } else { self.figure.value >= budget };
+                let sign = if self.at_most { "≤" } else { "≥" };
+                format!("{sign} {budget}{}", if holds { "" } else { " **missed**" })
+            }
+        };
+        let Median { value, spread } = self.figure;
+        format!("| {} | {} | {value:.2} ± {:.0} % | {met} | {} |", self.what, self.measure, spread * 100.0, self.note)
+    }
+}
+
+impl Growth {
+    fn line(&self) -> String {
+        let point = |(size, median): &(u64, Median)| format!("{size}: {:.2} ± {:.0} %", median.value, median.spread * 100.0);
+        let points: Vec<String> = self.points.iter().map(point).collect();
+        format!("| {} ({}) | {} | {} |", self.what, self.unit, self.grows, points.join(" · "))
+    }
+}
+
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    format!("{cores} cores, {}; load, server and yardstick share them", model.trim_start_matches([' ', '\t', ':']))
+}
