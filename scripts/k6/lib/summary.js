@@ -21,7 +21,7 @@ function collect(script, data) {
   for (const [name, metric] of Object.entries(data.metrics)) {
     const call = /^http_req_duration\{call:(.+)\}$/.exec(name)?.[1];
     if (call) calls[call] = metric.values;
-    else if (metric.type === 'counter' && !/^(data_|http_|iteration)/.test(name)) counts[name] = metric.values.count;
+    else if (metric.type === 'counter' && !/^(data_|http_|iteration)|\{/.test(name)) counts[name] = metric.values.count;
     else if (metric.type === 'gauge' && name.startsWith('server_')) counts[name] = metric.values.value;
   }
   const http = data.metrics.http_reqs?.values || {};
