@@ -74,10 +74,23 @@ pub async fn of_memory(report: &mut Report) {
     let waiting = server.memory();
     hold(&server, HOLDS).await;
     let holding = server.memory();
-    let each = |more: u64, less: u64, count: u64| Median { value: more.saturating_sub(less) as f64 / count as f64, spread: 0.0 };
+    let each = |more: u64, less: u64, count: u64| Median {
+        value: more.saturating_sub(less) as f64 / count as f64,
+        spread: 0.0,
+    };
     let unit = "bytes of the process's memory";
-    report.growth(Growth { what: "a visitor waiting", grows: "visitors", unit, points: vec![(VISITORS, each(waiting, before, VISITORS))] });
-    report.growth(Growth { what: "a live hold", grows: "holds", unit, points: vec![(HOLDS, each(holding, waiting, HOLDS))] });
+    report.growth(Growth {
+        what: "a visitor waiting",
+        grows: "visitors",
+        unit,
+        points: vec![(VISITORS, each(waiting, before, VISITORS))],
+    });
+    report.growth(Growth {
+        what: "a live hold",
+        grows: "holds",
+        unit,
+        points: vec![(HOLDS, each(holding, waiting, HOLDS))],
+    });
 }
 
 fn cost(effort: Effort, ask: &Ask, server: &Server) -> Median {
@@ -103,7 +116,8 @@ async fn hold(server: &Server, holds: u64) {
     futures_util::StreamExt::for_each_concurrent(all, AT_ONCE, async |n| {
         let body = json!({"lines": [{"sku": "s0", "quantity": 1}], "buyer": format!("b{run}-{n}")});
         let request = server.request(Method::POST, "/v1/sales/drop/reservations").bearer_auth(super::server::ADMIN_KEY);
-        let response = request.header("Idempotency-Key", format!("{run}-{n}")).json(&body).send().await.expect("an answer");
+        let response =
+            request.header("Idempotency-Key", format!("{run}-{n}")).json(&body).send().await.expect("an answer");
         assert_eq!(response.status(), 201, "a reservation");
     })
     .await;

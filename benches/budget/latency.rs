@@ -34,14 +34,27 @@ pub async fn at_fixed_rates(effort: Effort, report: &mut Report) {
         }
         let percentile = |at: f64| Median::of(rounds.iter().map(|round| round.value_at_quantile(at) as f64 / 1000.0));
         let (p50, p99, p999) = (percentile(0.5), percentile(0.99), percentile(0.999));
-        let note = format!("{:.0} a second; p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms", capacity * share, p50.value, p99.value, p999.value);
+        let note = format!(
+            "{:.0} a second; p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms",
+            capacity * share,
+            p50.value,
+            p99.value,
+            p999.value
+        );
         let what = format!("join at {:.0} % of capacity", share * 100.0);
         if p50_idle == 0.0 {
             p50_idle = p50.value;
             report.row(Row { what, measure: "p99, ms", figure: p99, budget: None, at_most: true, note });
         } else {
             let figure = Median { value: p99.value / p50_idle, spread: p99.spread };
-            report.row(Row { what, measure: "p99 as multiple of p50 at 10 %", figure, budget: Some(5.0), at_most: true, note });
+            report.row(Row {
+                what,
+                measure: "p99 as multiple of p50 at 10 %",
+                figure,
+                budget: Some(5.0),
+                at_most: true,
+                note,
+            });
         }
     }
 }
@@ -54,7 +67,8 @@ async fn client_capacity(server: &Server, effort: Effort) -> f64 {
     let until = Instant::now() + effort.each;
     let mut workers = JoinSet::new();
     for _ in 0..64 {
-        let (request, joins) = (server.request(Method::POST, "/v1/rooms/line/tickets").json(&json!({})), Arc::clone(&joins));
+        let (request, joins) =
+            (server.request(Method::POST, "/v1/rooms/line/tickets").json(&json!({})), Arc::clone(&joins));
         workers.spawn(async move {
             while Instant::now() < until {
                 let sent = request.try_clone().expect("a body in memory").send().await.expect("an answer");

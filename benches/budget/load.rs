@@ -28,13 +28,15 @@ pub struct Sample {
 impl Ask {
     /// A GET of `path` with these header lines.
     pub fn get(path: &str, headers: &[(&str, &str)]) -> Self {
-        let lines: String = headers.iter().map(|(name, value)| format!("wrk.headers[{name:?}] = {value:?}\n")).collect();
+        let lines: String =
+            headers.iter().map(|(name, value)| format!("wrk.headers[{name:?}] = {value:?}\n")).collect();
         Self { path: path.to_owned(), connections: 64, script: Some(lines) }
     }
 
     /// A POST of `path` with this body.
     pub fn post(path: &str, body: &str) -> Self {
-        let script = format!("wrk.method = 'POST'\nwrk.body = {body:?}\nwrk.headers['Content-Type'] = 'application/json'\n");
+        let script =
+            format!("wrk.method = 'POST'\nwrk.body = {body:?}\nwrk.headers['Content-Type'] = 'application/json'\n");
         Self { path: path.to_owned(), connections: 64, script: Some(script) }
     }
 
@@ -78,7 +80,11 @@ fn write(folder: &Path, script: &str) -> std::path::PathBuf {
 }
 
 /// Both measured in turn, round by round, after a first round that warms up and does not count.
-pub fn interleaved(effort: Effort, mut one: impl FnMut() -> Sample, mut other: impl FnMut() -> Sample) -> [Vec<Sample>; 2] {
+pub fn interleaved(
+    effort: Effort,
+    mut one: impl FnMut() -> Sample,
+    mut other: impl FnMut() -> Sample,
+) -> [Vec<Sample>; 2] {
     let mut samples = [Vec::new(), Vec::new()];
     for round in 0..=effort.rounds {
         for (kept, sample) in samples.iter_mut().zip([one(), other()]) {

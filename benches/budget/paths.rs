@@ -31,7 +31,8 @@ pub async fn against_bare(effort: Effort, report: &mut Report) {
     let answer = server.answer(server.request(Method::POST, path).json(&json!({}))).await;
     let bare = Server::bare(&answer);
     let ask = Ask::post(path, "{}");
-    let [ours, yardstick] = interleaved(effort, || ask.measure(&server, effort.each), || ask.measure(&bare, effort.each));
+    let [ours, yardstick] =
+        interleaved(effort, || ask.measure(&server, effort.each), || ask.measure(&bare, effort.each));
     report.ratio("join, store in memory", &ours, &yardstick, 0.6);
 }
 

@@ -53,7 +53,14 @@ impl Report {
             of(ours, |s| s.cpu_us),
             of(yardstick, |s| s.cpu_us),
         );
-        self.row(Row { what: what.to_owned(), measure: "share of the yardstick", figure, budget: Some(budget), at_most: false, note });
+        self.row(Row {
+            what: what.to_owned(),
+            measure: "share of the yardstick",
+            figure,
+            budget: Some(budget),
+            at_most: false,
+            note,
+        });
     }
 
     pub fn row(&mut self, row: Row) {
@@ -79,7 +86,8 @@ impl Report {
         );
         fs::write(folder.join("bench.md"), markdown)?;
         for (n, growth) in self.growth.iter().enumerate() {
-            let points: String = growth.points.iter().map(|(x, y)| format!("{x} {:.3} {:.3}\n", y.value, y.spread)).collect();
+            let points: String =
+                growth.points.iter().map(|(x, y)| format!("{x} {:.3} {:.3}\n", y.value, y.spread)).collect();
             let head = format!("# {} ({}) by {}\n", growth.what, growth.unit, growth.grows);
             fs::write(folder.join(format!("growth-{n}.dat")), head + &points)?;
         }
@@ -105,7 +113,8 @@ impl Row {
 
 impl Growth {
     fn line(&self) -> String {
-        let point = |(size, median): &(u64, Median)| format!("{size}: {:.2} ± {:.0} %", median.value, median.spread * 100.0);
+        let point =
+            |(size, median): &(u64, Median)| format!("{size}: {:.2} ± {:.0} %", median.value, median.spread * 100.0);
         let points: Vec<String> = self.points.iter().map(point).collect();
         format!("| {} ({}) | {} | {} |", self.what, self.unit, self.grows, points.join(" · "))
     }

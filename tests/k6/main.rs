@@ -48,7 +48,8 @@ fn smoke() {
 
 #[test]
 fn journey() {
-    let small = [("VISITORS", "60"), ("RAMP", "4s"), ("DURATION", "30s"), ("RATE", "1200"), ("STOCK", "10"), ("PACE", "20")];
+    let small =
+        [("VISITORS", "60"), ("RAMP", "4s"), ("DURATION", "12s"), ("RATE", "1200"), ("STOCK", "10"), ("PACE", "20")];
     let figures = run("journey", &small);
     assert!(count(&figures, "joined") >= 40, "{figures}");
     assert!(count(&figures, "server_sold") <= 10, "{figures}");
