@@ -4,7 +4,7 @@
 use actix_web::{FromRequest, HttpRequest, dev::Payload, http::header::HeaderName};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use futures_util::future::{Ready, ready};
-use uuid::{Builder, Uuid};
+use uuid::Builder;
 
 use super::problem::Problem;
 use crate::{id::SaleId, sale::ReservationId};
@@ -64,11 +64,6 @@ impl IdempotencyKey {
     }
 }
 
-/// An id as callers see it: a UUID in lower case.
-pub fn shown(id: ReservationId) -> String {
-    Uuid::from_u128(id.0).hyphenated().to_string()
-}
-
 fn is_key(bytes: &[u8]) -> bool {
     (1..=KEY_MAX_BYTES).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic)
 }
@@ -87,6 +82,7 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::token::reservation::reservation_name;
 
     fn read(keys: &[&str]) -> Result<IdempotencyKey, String> {
         let add = |request: TestRequest, key: &&str| request.append_header((IDEMPOTENCY_KEY, *key));
@@ -129,7 +125,7 @@ mod tests {
     fn an_id_is_shown_as_a_uuid_and_stays_what_it_is() {
         // Written down: an id that changed with a release would grant a repeated call twice.
         let id = IdempotencyKey("k".to_owned()).names(Names::Reservation, &SaleId::parse("a").unwrap(), "buyer:b");
-        assert_eq!(shown(id), "f5f47872-8414-888a-a45a-74fac051e2c9");
-        assert_eq!(Uuid::from_u128(id.0).get_version_num(), 8);
+        assert_eq!(reservation_name(id), "f5f47872-8414-888a-a45a-74fac051e2c9");
+        assert_eq!(uuid::Uuid::from_u128(id.0).get_version_num(), 8);
     }
 }

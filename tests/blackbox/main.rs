@@ -9,6 +9,7 @@ mod demo;
 mod machine;
 mod operators;
 mod sales;
+mod stock;
 mod wire;
 
 #[test]

@@ -2,8 +2,10 @@
 
 mod bodies;
 mod calls;
+mod deadline;
 mod origins;
 mod passes;
+mod provider;
 mod reserve;
 mod thrice;
 
@@ -15,7 +17,7 @@ use crate::{
         Surface,
         testing::{Bench, Reply},
     },
-    sale::{Command, Outcome, view::Item},
+    sale::{Command, Event, EventKind, Outcome, view::Item},
     store::catalog::Expect,
 };
 

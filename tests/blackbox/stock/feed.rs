@@ -1,0 +1,31 @@
+//! The event feed over a real connection.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use reqwest::Method;
+use serde_json::json;
+
+use super::{Shop, answer};
+use crate::support::{SOON, eventually, server::Home};
+
+#[tokio::test]
+async fn a_reader_who_waits_does_not_hold_up_the_end() {
+    let mut server = Home::in_memory().start();
+    let shop = Shop::open(&server, 1, json!({})).await;
+    let reader = shop.clone();
+    let waiting = tokio::spawn(async move { answer(reader.keyed(Method::GET, "/events?after=0.2&wait=25")).await });
+    let metrics = server.url("/metrics");
+    eventually("the reader waits", SOON, async || {
+        let (_, text) = answer(shop.client.get(&metrics).bearer_auth(crate::support::server::ADMIN_KEY)).await.unwrap();
+        let text = text.as_str().unwrap().to_owned();
+        if text.lines().any(|line| line == "dropgate_http_in_flight 2") { Ok(()) } else { Err(text) }
+    })
+    .await;
+    let begun = Instant::now();
+    server.process().signal(Signal::SIGTERM);
+    let (status, part) = waiting.await.unwrap().expect("the reader is answered, not cut off");
+    assert_eq!((status, part), (200, json!({ "events": [], "next": "0.2" })));
+    assert_eq!(server.process().wait(SOON).code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(15), "held up for {:?}", begun.elapsed());
+}
