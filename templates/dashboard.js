@@ -38,6 +38,7 @@ const STATES = {scheduled: 'Not open yet', prequeue: 'Pre-queue', running: 'Runn
 const CAUSES = {
   shop_full: 'The shop is full: as many are inside or called as the cap allows.',
   no_shows: 'Many who were called have not come. Their places pass on as they lapse.',
+  stock: 'As many are called or inside as there are units. What comes back calls the next.',
 };
 
 class Card {

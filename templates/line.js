@@ -18,9 +18,10 @@ const clock = (time, how) => new Intl.DateTimeFormat(locale, how).format(time);
 
 // place: what /place said, {state: 'none'} without a ticket, undefined before we asked.
 // offset: server time less ours. stopped: 1 we went and are still here, 2 the shop sent us back.
-// bare: cookies are blocked, we carry the ticket. fresh: joined, not yet sure that the cookie was kept.
+// bare: cookies are blocked, we carry the ticket. fresh: joined, not yet sure that the cookie was kept; or what there is
+// to buy has changed, and our chance with it.
 let place, status, head = 0, epoch, offset = -1 / 0, seen, fails = 0, pause, timer, busy, again;
-let url, got, stopped, gone, rang, waited, asked = 0, ticket, bare, fresh, rate, from, fromKey, said, step, audio, tabs;
+let url, got, stopped, gone, rang, waited, asked = 0, ticket, bare, fresh, rate, stock, from, fromKey, said, step, audio, tabs;
 const lead = () => offset > -1 / 0 ? offset : 0, now = () => Date.now() + lead();
 const isOver = () => /lapsed|over|reset/.test(place?.state);
 
@@ -113,6 +114,7 @@ const poll = async () => {
   if (!status || !(Date.parse(answer.updated_at) < Date.parse(status.updated_at))) status = answer;
   seen = answer.sent - lead();
   rate ??= status.rate_per_minute;
+  if (stock != (stock = status.stock)) fresh = 1;
   if (epoch != status.epoch) {
     if (epoch) await look();
     epoch = status.epoch;
@@ -194,18 +196,19 @@ const tick = async () => {
 };
 const wake = () => doc.hidden || (busy ? again = true : soon());
 
-// The formula of room::estimate, in seconds. None while nothing can be said.
+// The formula of room::estimate, in seconds. None while nothing can be said. A line that waits for units may move at
+// any time: those next in line look more often.
 const estimate = () => {
   const pace = status.pace_per_minute, at = speed => (ahead() + 1) * 60 / speed;
   if (status.state == 'free') return {low: 0, likely: 0, high: 0};
-  if (status.state == 'running' && pace) return {low: floor(at(pace.high)), likely: ceil(at(pace.likely)), high: ceil(at(pace.low))};
+  if (status.state == 'running' && pace && status.held_back != 'stock') return {low: floor(at(pace.high)), likely: ceil(at(pace.likely)), high: ceil(at(pace.low))};
 };
 const ahead = () => max(0, place.position - head - 1);
 const opening = () => (Date.parse(status.opens_at) - now()) / second;
 // Seconds to the next poll.
 const next = () => {
   if (fails) return max(pause, min(30, 2 ** fails)) * (.7 + .6 * random());
-  const wait = status.state == 'scheduled' ? opening() : place.position && estimate()?.likely;
+  const wait = status.state == 'scheduled' ? opening() : place.position && (estimate()?.likely ?? (status.held_back && 20 * ahead()));
   return min((status.claim_window_seconds || 180) / 4, min(30, max(2, (wait ?? 300) / 10)) * (.8 + .4 * random()));
 };
 
@@ -237,11 +240,11 @@ const face = () => {
   if (isOver()) return state;
   if (!status || !state || state == 'none') return status?.state == 'closed' && state ? 'closed' : 'load';
   if (/called|inside/.test(state)) return 'turn';
-  return {scheduled: 'soon', paused: 'pause', closed: 'closed'}[status.state] || (ahead() ? 'line' : 'next');
+  return {scheduled: 'soon', paused: 'pause', closed: 'closed'}[status.state] || (stock == 'sold_out' ? 'sold' : ahead() ? 'line' : 'next');
 };
 const render = () => {
   const is = face(), out = isOver(), mine = !out && status && place?.position, moves = /line|next/.test(is);
-  const wait = moves && estimate(), counted = mine && /line|next|pause|closed/.test(is), trouble = fails > 1;
+  const wait = moves && estimate(), few = place?.chance == 'unlikely', counted = mine && /line|next|pause|closed/.test(is), trouble = fails > 1;
   const heading = T['h_' + (is == 'reset' ? 'over' : is)], big = counted ? num(ahead()) : is == 'soon' ? countdown() : '';
   const until = is == 'turn' && place.deadline && T.until.replace('{}', clock(Date.parse(place.deadline) - lead(), {timeStyle: 'short'}));
   const text = is == 'turn' ? gone ? T.turn_t : (stopped == 2 ? T.back + ' ' : '') + (until || '') : moves ? T.line_t : (T[is + '_t'] || '') + (counted ? ' ' + T.kept : '');
@@ -250,17 +253,17 @@ const render = () => {
   put('big', big);
   $('big').className = big.length > 6 ? 'long' : '';
   put('label', counted ? T.ahead : big && clock(Date.parse(status.opens_at) - lead(), {dateStyle: 'full', timeStyle: 'short'}));
-  put('wait', wait && T.wait + ': ' + span(wait));
+  put('wait', moves && [stock == 'in_stock' && T.stock, wait && T.wait + ': ' + span(wait)].filter(text => text).join(' · '));
   // Without cookies a reload is not safe; the note says what is.
   put('text', bare && moves ? '' : text);
-  put('act', out ? T.again : place?.state == 'inside' && T.go);
+  put('act', out ? T.again : is == 'sold' ? T.leave : place?.state == 'inside' && T.go);
   put('note', trouble ? T.trouble + (mine ? ' ' + T.kept : '')
-    : moves && (status.held_back ? T[status.held_back == 'shop_full' ? 'full' : 'ghosts'] : status.rate_per_minute < rate && T.slower));
+    : moves && (stock == 'all_held' ? T.held.replace('{}', status.stock_held ? ' (' + num(status.stock_held) + ')' : '') : few ? T.few : status.held_back ? T[{shop_full: 'full', stock: 'few'}[status.held_back] || 'ghosts'] : status.rate_per_minute < rate && T.slower));
   put('bare', mine && bare && T.cookies);
   fact('mine', T.num, mine && num(mine));
   fact('now', T.head, mine && num(head));
   fact('seen', T.upd, !out && seen && clock(seen, {timeStyle: 'medium'}));
-  $('tools').hidden = $('bar').hidden = !mine;
+  $('tools').hidden = $('bar').hidden = !mine || is == 'sold';
 
   // How far the line has brought us, from where it stood when this tab first saw our number.
   const key = 'from' + epoch + '.' + mine;
@@ -300,6 +303,7 @@ const act = async work => {
 };
 const listen = () => {
   $('act').onclick = () => act(async () => {
+    if (face() == 'sold') return $('sure').showModal();
     if (isOver()) {
       rang = url = got = stopped = waited = 0;
       place = {state: 'none'};

@@ -13,7 +13,11 @@ use super::{
 };
 use crate::{
     instance::LiveRoom,
-    room::{Command, Outcome, Place, Position, Standing, estimate, estimate::Wait, settings::Timestamp},
+    room::{
+        Command, Outcome, Place, Position, Standing, estimate,
+        estimate::{Chance, Wait},
+        settings::Timestamp,
+    },
 };
 
 /// The addresses of this file.
@@ -44,8 +48,12 @@ pub struct MyPlace {
     pub position: Option<Position>,
     /// Visitors who stand before this one. Null before positions are drawn.
     pub ahead: Option<u64>,
-    /// Null while nothing can be said: paused, closed, or no longer in line.
+    /// Null while nothing can be said: paused, closed, waiting for units, or no longer in line.
     pub wait_seconds: Option<WaitSeconds>,
+    /// Whether there will be something left: `likely` or `unlikely`. Only while waiting, where the stock is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "likely")]
+    pub chance: Option<Chance>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub deadline: Option<Timestamp>,
@@ -113,8 +121,13 @@ impl MyPlace {
             Standing::Lapsed => (State::Lapsed, 0, None, None),
             Standing::Over => (State::Over, 0, None, None),
         };
+        let chance = match standing {
+            Standing::Waiting { ahead } => estimate::chance(&*view_of(room)?, ahead),
+            _ => None,
+        };
         Ok(Self {
             state,
+            chance,
             position: Some(place.position),
             ahead: Some(ahead),
             wait_seconds: wait_seconds.map(WaitSeconds::from),

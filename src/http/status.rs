@@ -18,7 +18,7 @@ use super::{
 use crate::{
     id::RoomId,
     instance::LiveRoom,
-    room::{Epoch, HeldBack, Mode, Phase, Position, View, settings::Timestamp},
+    room::{Epoch, HeldBack, Mode, Phase, Position, View, settings::Timestamp, stock::Level},
 };
 
 /// How often to ask again, in seconds, when the turn is less than two minutes off …
@@ -57,7 +57,8 @@ pub struct Status {
     /// Visitors who entered in the last minute.
     pub entering_per_minute: u64,
     pub pace_per_minute: PacePerMinute,
-    /// What keeps the line from moving at the room's rate.
+    /// What keeps the line from moving at the room's rate: `shop_full`, `no_shows`, or `stock`: as many are called or
+    /// inside as there are units.
     #[schema(value_type = Option<String>, example = "shop_full")]
     pub held_back: Option<HeldBack>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +67,14 @@ pub struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub closes_at: Option<Timestamp>,
+    /// What is left of the sale behind the room, where its line is to know: `in_stock`, `all_held` (everything is in
+    /// somebody's basket and may come back) or `sold_out` (nothing can come back by itself).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "in_stock")]
+    pub stock: Option<Level>,
+    /// How many units may come back while all are held; only where the sale shows its numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stock_held: Option<u64>,
     pub claim_window_seconds: u64,
     pub poll_after_seconds: PollAfter,
     /// When any of this last changed.
@@ -189,6 +198,8 @@ impl Status {
             held_back: view.held_back,
             opens_at: view.opens_at.map(Timestamp),
             closes_at: view.closes_at.map(Timestamp),
+            stock: view.stock.map(|stock| stock.level()),
+            stock_held: stock_held(room, view),
             claim_window_seconds,
             poll_after_seconds: PollAfter {
                 near: poll(POLL_NEAR_SECONDS, claim_window_seconds),
@@ -198,6 +209,12 @@ impl Status {
             updated_at: Timestamp(view.now),
         }
     }
+}
+
+/// How many units may come back, while that is all there is and everyone may know.
+pub fn stock_held(room: &LiveRoom, view: &View) -> Option<u64> {
+    let all_held = view.stock.filter(|stock| stock.level() == Level::AllHeld && room.shows_stock_numbers());
+    all_held.map(|stock| stock.held)
 }
 
 /// Seconds to the next question: at most a quarter of the claim window, so that no turn is slept through.

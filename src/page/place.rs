@@ -14,7 +14,11 @@ use super::{
     waiting::{logo_address, rendered},
 };
 use crate::{
-    room::{Document, HeldBack, Phase, Position, estimate::Wait},
+    room::{
+        Document, HeldBack, Phase, Position,
+        estimate::{Chance, Wait},
+        stock::Level,
+    },
     time::UnixMs,
 };
 
@@ -66,6 +70,11 @@ pub struct InLine {
     pub wait: Option<Wait>,
     pub phase: Phase,
     pub held_back: Option<HeldBack>,
+    /// What is left of the sale behind the room, where the line is to know.
+    pub stock: Option<Level>,
+    /// How many units may come back, where everyone may know.
+    pub stock_held: Option<u64>,
+    pub chance: Option<Chance>,
 }
 
 #[derive(Template)]
@@ -83,7 +92,7 @@ struct Page<'a> {
     wait: Option<String>,
     has_bar: bool,
     texts: Vec<String>,
-    notes: Vec<&'static str>,
+    notes: Vec<String>,
     /// The one form of the page: where it posts, what its button says.
     act: Option<(String, &'static str)>,
     facts: Vec<(&'static str, String)>,
@@ -107,7 +116,7 @@ pub fn place(journey: &Journey<'_>, state: &PlaceState) -> Rendered {
             page.refresh = None;
             page.heading = journey.language.text("join");
             page.act = Some((journey.address(""), journey.language.text("join")));
-            page.notes = vec![journey.language.text("no_cookies")];
+            page.notes = vec![journey.language.text("no_cookies").to_owned()];
         }
         PlaceState::Shut => page.tell(journey, "closed", "closed_t"),
         PlaceState::Waiting(line) => page.wait_in_line(journey, line),
@@ -177,23 +186,26 @@ impl Page<'_> {
             Phase::Scheduled => ("soon", &["soon_t"]),
             Phase::Paused => ("pause", &["pause_t", "kept"]),
             Phase::Closed => ("closed", &["closed_t", "kept"]),
+            Phase::Running | Phase::Free if line.stock == Some(Level::SoldOut) => ("sold", &["sold_t", "refresh"]),
             Phase::Running | Phase::Free if line.ahead == 0 => ("next", &["refresh"]),
             Phase::Running | Phase::Free => ("line", &["refresh"]),
         };
         self.view = view;
         self.heading = language.text(heading_key(view));
         self.texts = texts.iter().map(|key| language.text(key).to_owned()).collect();
-        self.big = Some(grouped(line.ahead));
-        self.wait = line.wait.map(|wait| span(wait, language));
-        self.has_bar = true;
-        self.notes = line.held_back.map(|cause| language.text(held_back_key(cause))).into_iter().collect();
+        if view != "sold" {
+            self.big = Some(grouped(line.ahead));
+            self.wait = waits(line, language);
+            self.has_bar = true;
+            self.notes = note(line, language).into_iter().collect();
+        }
         self.facts = vec![
             (language.text("num"), grouped(line.position)),
             (language.text("head"), grouped(line.head)),
             (language.text("upd"), clock(journey.now)),
         ];
         if let (Phase::Scheduled, Some(opens_at)) = (line.phase, journey.document.opens_at) {
-            self.wait = Some(date(opens_at.0));
+            self.wait = Some(format!("{}: {}", language.text("wait"), date(opens_at.0)));
         }
         self.leave = Some(journey.address("/leave"));
         self.refresh = Some(journey.refresh_seconds(line.wait.map(|wait| wait.likely)));
@@ -228,12 +240,33 @@ fn heading_key(view: &str) -> &'static str {
         "line" => "h_line",
         "next" => "h_next",
         "soon" => "h_soon",
+        "sold" => "h_sold",
         "pause" => "h_pause",
         "closed" => "h_closed",
         "lapsed" => "h_lapsed",
         "over" => "h_over",
         _ => "h_load",
     }
+}
+
+/// Whether there is stock, and how long the wait may be.
+fn waits(line: &InLine, language: Language) -> Option<String> {
+    let in_stock = (line.stock == Some(Level::InStock)).then(|| language.text("stock").to_owned());
+    let wait = line.wait.map(|wait| format!("{}: {}", language.text("wait"), span(wait, language)));
+    match (in_stock, wait) {
+        (Some(stock), Some(wait)) => Some(format!("{stock} · {wait}")),
+        (stock, wait) => stock.or(wait),
+    }
+}
+
+/// What there is to know of the stock, or else what holds the line up.
+fn note(line: &InLine, language: Language) -> Option<String> {
+    if line.stock == Some(Level::AllHeld) {
+        let number = line.stock_held.map_or_else(String::new, |held| format!(" ({})", grouped(held)));
+        return Some(language.text("held").replace("{}", &number));
+    }
+    let few = (line.chance == Some(Chance::Unlikely)).then_some("few");
+    few.or(line.held_back.map(held_back_key)).map(|key| language.text(key).to_owned())
 }
 
 fn held_back_key(cause: HeldBack) -> &'static str {

@@ -9,7 +9,7 @@ use super::{
     asset,
     logo::{self, logo},
     policy::{form_action, policy},
-    text::{self, LANGUAGES, Language, localized},
+    text::{self, BrowserTexts, LANGUAGES, Language, localized},
 };
 use crate::room::{Document, settings::Localized};
 
@@ -32,8 +32,8 @@ struct Data<'a> {
     title: &'a Localized,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a Localized>,
-    keys: &'a str,
-    texts: &'a std::collections::BTreeMap<&'static str, String>,
+    #[serde(flatten)]
+    texts: &'a BrowserTexts,
 }
 
 /// The waiting page of a room. Depends on nothing but the document, so it can be rendered once and served to all.
@@ -42,14 +42,8 @@ pub fn waiting(document: &Document) -> Rendered {
     let title = document.page.title.as_ref().unwrap_or(&name);
     let style = asset::line_style(&Palette::of(document.page.accent.as_deref()));
     let script = asset::line_script();
-    let browser = text::for_browser();
-    let data = Data {
-        room: document.id.as_str(),
-        title,
-        message: document.page.message.as_ref(),
-        keys: &browser.keys,
-        texts: &browser.texts,
-    };
+    let data =
+        Data { room: document.id.as_str(), title, message: document.page.message.as_ref(), texts: text::for_browser() };
     let page = Waiting {
         title: localized(title, Language::default()),
         style: &style,

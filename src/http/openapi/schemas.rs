@@ -74,11 +74,12 @@ pub struct RoomDocument {
     /// Not in this version: must be false.
     #[schema(default = false, required = false)]
     draw: bool,
-    /// Not in this version: must be null.
+    /// The sale behind the room.
     sale: Option<String>,
-    /// Not in this version: must be `off`.
-    #[schema(default = "off", required = false)]
-    stock_gate: String,
+    /// What the line does with the stock of its sale: nothing (`off`), tell everyone who waits (`inform`), and call no
+    /// more visitors than there are units (`hold`). Other than `off` it needs a `sale`.
+    #[schema(inline, default = "off", required = false)]
+    stock_gate: StockGate,
     #[schema(inline, default = "closed", required = false)]
     on_store_failure: OnStoreFailure,
     /// Joins a minute and address (IPv6 by /64); 0 switches the limit off.
@@ -157,6 +158,15 @@ enum Mode {
     Open,
     Hold,
     Closed,
+}
+
+/// What the line does with what it knows of the stock.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum StockGate {
+    Off,
+    Inform,
+    Hold,
 }
 
 /// What the gate does while the store is out of reach.

@@ -5,6 +5,7 @@ mod errors;
 mod line;
 mod pages;
 mod status;
+mod stock;
 
 use actix_web::{
     http::{Method, header},

@@ -9,7 +9,7 @@ use crate::{
         error::{Problem, error},
         logo::{MAX_BYTES, logo},
         policy::form_action,
-        text::{LANGUAGES, Language, localized},
+        text::{LANGUAGES, Language, for_browser, localized},
     },
     room::settings::{Localized, Page},
 };
@@ -39,6 +39,9 @@ fn every_language_says_everything() {
             }
         }
     }
+    let sent: BTreeSet<&str> = for_browser().keys.split('|').collect();
+    assert!(sent.into_iter().eq(english["page"].keys()), "every text of the page travels with it");
+    assert!(LANGUAGES.into_iter().all(|language| for_browser().texts.iter().any(|(code, _)| *code == language.code())));
 }
 
 #[test]

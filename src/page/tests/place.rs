@@ -3,7 +3,12 @@
 use super::document;
 use crate::{
     page::{Journey, Language, PlaceState, Rendered, place, place::InLine},
-    room::{Document, HeldBack, Phase, estimate::Wait, settings::Page},
+    room::{
+        Document, HeldBack, Phase,
+        estimate::{Chance, Wait},
+        settings::Page,
+        stock::Level,
+    },
     time::UnixMs,
 };
 
@@ -27,6 +32,9 @@ fn waiting(phase: Phase) -> PlaceState {
         wait: Some(Wait { low: 500, likely: 600, high: 760 }),
         phase,
         held_back: Some(HeldBack::ShopFull),
+        stock: None,
+        stock_held: None,
+        chance: None,
     })
 }
 
@@ -112,6 +120,37 @@ fn each_state_has_its_own_words() {
     let newcomer =
         journey(&document(Page::default()), |journey| place(journey, &PlaceState::Trouble { holds_ticket: false }));
     assert!(!newcomer.html.contains("Ihr Platz"), "who has no place is promised none");
+}
+
+#[test]
+fn the_stock_is_said_in_words() {
+    let page = |change: &dyn Fn(&mut InLine)| {
+        let PlaceState::Waiting(mut line) = waiting(Phase::Running) else { unreachable!() };
+        line.held_back = None;
+        change(&mut line);
+        journey(&document(Page::default()), |journey| place(journey, &PlaceState::Waiting(line.clone()))).html
+    };
+    let plenty = page(&|line| line.stock = Some(Level::InStock));
+    assert!(plenty.contains("Vorrätig · Geschätzte Wartezeit: 8–13 Min."), "{plenty}");
+    let waits_for_units = page(&|line| (line.stock, line.wait) = (Some(Level::InStock), None));
+    assert!(waits_for_units.contains(r#"<p id="wait">Vorrätig</p>"#), "{waits_for_units}");
+    let held = page(&|line| (line.stock, line.stock_held) = (Some(Level::AllHeld), Some(1300)));
+    assert!(held.contains("Alles liegt in Warenkörben (1\u{202f}300) und kommt vielleicht zurück."), "{held}");
+    let unsaid = page(&|line| line.stock = Some(Level::AllHeld));
+    assert!(unsaid.contains("Alles liegt in Warenkörben und kommt vielleicht zurück."), "{unsaid}");
+    let few = page(&|line| (line.stock, line.chance) = (Some(Level::InStock), Some(Chance::Unlikely)));
+    assert!(few.contains("Andere vor Ihnen nehmen vielleicht den Rest."), "{few}");
+    let sold = page(&|line| line.stock = Some(Level::SoldOut));
+    assert!(sold.contains("Ausverkauft") && sold.contains("Sie brauchen nicht zu warten."), "{sold}");
+    assert!(
+        sold.contains("/leave") && sold.contains(r#"http-equiv="refresh""#),
+        "a way to leave, and news if there are any"
+    );
+    assert!(!sold.contains("id=\"big\"") && !sold.contains("Wartezeit"), "no number to look forward to");
+    assert!(
+        page(&|_| {}).contains(r#"<p id="wait">Geschätzte Wartezeit: 8–13 Min.</p>"#),
+        "nothing known, nothing said"
+    );
 }
 
 #[test]
