@@ -1,19 +1,20 @@
 'use strict';
-// The operator's dashboard: asks for the rooms and their numbers, and sends changes. Whole-line comments only.
+// The operator's dashboard: asks for the rooms and sales and their numbers, and sends changes. Whole-line comments only.
 {
 const doc = document, $ = id => doc.getElementById(id), second = 1e3;
-// So many rooms are shown at once: each asks for its status.
-const SHOWN = 60;
+// So many rooms, and so many sales, are shown at once: each asks for its numbers. And so many items of a sale.
+const SHOWN = 60, SALES_SHOWN = 20, ITEMS_SHOWN = 30;
 const DOCUMENTS_EVERY = 5, STATUS_EVERY = 2;
-const cards = new Map(), num = n => new Intl.NumberFormat('en').format(n);
+const cards = new Map(), sales = new Map(), num = n => new Intl.NumberFormat('en').format(n);
 let last = 0;
 
 // One call: the body of a success, or an error with what to tell the operator.
-const ask = async (path, method = 'GET', body, version) => {
+const ask = async (path, method = 'GET', body, version, key) => {
   const headers = {};
+  if (key) headers['Idempotency-Key'] = key;
   if (body) headers['Content-Type'] = 'application/json';
   if (version !== undefined) headers['If-Match'] = '"' + version + '"';
-  const answer = await fetch(path, {method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(10 * second)});
+  const answer = await fetch(path, {method, headers, cache: 'no-store', body: body && JSON.stringify(body), signal: AbortSignal.timeout(10 * second)});
   // The sign-in is over: the page that comes instead asks for the key.
   if (answer.status == 401) location.reload();
   const result = await answer.json().catch(() => ({}));
@@ -41,10 +42,40 @@ const CAUSES = {
   stock: 'As many are called or inside as there are units. What comes back calls the next.',
 };
 
-class Card {
-  constructor(id) {
+const when = time => new Date(time).toLocaleString('en', {dateStyle: 'medium', timeStyle: 'short'});
+const copy = template => $(template).content.firstElementChild.cloneNode(true);
+
+// What a room's card and a sale's have in common.
+class Panel {
+  constructor(id, template) {
     this.id = id;
-    this.root = $('card').content.firstElementChild.cloneNode(true);
+    this.root = copy(template);
+  }
+  at(selector) { return this.root.querySelector(selector); }
+  all(selector) { return this.root.querySelectorAll(selector); }
+
+  // Does something that a press began, and says how it ended.
+  async work(task, done) {
+    const said = this.at('.said'), buttons = this.all('button'), focused = doc.activeElement;
+    buttons.forEach(button => button.disabled = true);
+    try {
+      await task();
+      said.className = 'said';
+      said.textContent = done;
+      await this.refresh();
+    } catch (error) {
+      said.className = 'said bad';
+      said.textContent = error.code == 412 ? 'Somebody else changed this room in the meantime. Look at it again, and repeat your change if you still want it.' : error.message;
+      if (error.code == 412) ask(this.path()).then(room => this.set(room)).catch(() => { });
+    }
+    buttons.forEach(button => button.disabled = false);
+    focused?.focus();
+  }
+}
+
+class Card extends Panel {
+  constructor(id) {
+    super(id, 'card');
     this.at('.page').href = $('rooms').dataset.public.replace(/\/$/, '') + '/w/' + id;
     for (const button of this.all('[data-mode]')) button.onclick = () => this.turn(button.dataset.mode);
     for (const form of this.all('.set')) form.onsubmit = event => {
@@ -55,8 +86,6 @@ class Card {
     for (const input of this.all('input')) input.oninput = () => input.dataset.edited = 1;
     this.at('.reset').onclick = () => this.reset();
   }
-  at(selector) { return this.root.querySelector(selector); }
-  all(selector) { return this.root.querySelectorAll(selector); }
   path(call = '') { return '/v1/rooms/' + this.id + call; }
 
   // The document: what was set.
@@ -84,7 +113,7 @@ class Card {
       head: num(status.head), tail: num(status.tail), wait: wait(status),
     };
     for (const [name, text] of Object.entries(shown)) this.at('[data-of=' + name + ']').textContent = text;
-    const opens = status.state == 'scheduled' && status.opens_at && 'Opens ' + new Date(status.opens_at).toLocaleString('en', {dateStyle: 'medium', timeStyle: 'short'}) + '.';
+    const opens = status.state == 'scheduled' && status.opens_at && 'Opens ' + when(status.opens_at) + '.';
     const cause = status.state == 'running' ? CAUSES[status.held_back] : opens;
     this.at('.cause').hidden = !cause;
     this.at('.cause').textContent = cause || '';
@@ -112,45 +141,110 @@ class Card {
       this.set(room);
     }, done);
   }
+}
 
-  // Does something that a press began, and says how it ended.
-  async work(task, done) {
-    const said = this.at('.said'), buttons = this.all('button'), focused = doc.activeElement;
-    buttons.forEach(button => button.disabled = true);
-    try {
-      await task();
-      said.className = 'said';
-      said.textContent = done;
-      await this.refresh();
-    } catch (error) {
-      said.className = 'said bad';
-      said.textContent = error.code == 412 ? 'Somebody else changed this room in the meantime. Look at it again, and repeat your change if you still want it.' : error.message;
-      if (error.code == 412) ask(this.path()).then(room => this.set(room)).catch(() => { });
+// A name of our own for a call, so that it is done once though it be sent twice. Not every page may make UUIDs.
+const name = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
+const SALE_STATES = {scheduled: 'Not open yet', open: 'Selling', closed: 'Closed'};
+
+class Sale extends Panel {
+  constructor(id) {
+    super(id, 'sale');
+    this.rows = new Map();
+  }
+  path(call = '') { return '/v1/sales/' + this.id + call; }
+  set() { }
+
+  async refresh() {
+    const sale = await ask(this.path());
+    this.root.className = sale.state;
+    this.at('h2').textContent = sale.name;
+    this.at('.state').textContent = SALE_STATES[sale.state] || sale.state;
+    const terms = [sale.state == 'scheduled' && 'Opens ' + when(sale.opens_at), sale.closes_at && (sale.state == 'closed' ? 'Closed ' : 'Closes ') + when(sale.closes_at), 'A hold lives ' + span(sale.hold_seconds)];
+    this.at('.terms').textContent = terms.filter(Boolean).join(' · ');
+    for (const column of ['available', 'held', 'sold']) {
+      this.at('[data-of=' + column + ']').textContent = num(sale.items.reduce((sum, item) => sum + (item[column] || 0), 0));
     }
-    buttons.forEach(button => button.disabled = false);
-    focused?.focus();
+    const here = sale.items.slice(0, ITEMS_SHOWN);
+    for (const item of here) this.row(item.sku).show(item);
+    for (const [sku, row] of this.rows) {
+      if (here.some(item => item.sku == sku)) continue;
+      row.root.remove();
+      this.rows.delete(sku);
+    }
+    this.at('.rest').hidden = sale.items.length <= ITEMS_SHOWN;
+    this.at('.rest').textContent = num(sale.items.length - ITEMS_SHOWN) + ' more items are counted above and not listed here.';
+  }
+
+  row(sku) {
+    if (!this.rows.has(sku)) {
+      const row = new Item(this, sku);
+      this.rows.set(sku, row);
+      this.at('.items').append(row.root);
+    }
+    return this.rows.get(sku);
   }
 }
 
-const documents = async () => {
-  const {rooms} = await ask('/v1/rooms'), here = rooms.slice(0, SHOWN);
-  for (const room of here) {
-    if (!cards.has(room.id)) {
-      const card = new Card(room.id);
-      cards.set(room.id, card);
-      $('rooms').append(card.root);
+class Item {
+  constructor(sale, sku) {
+    this.root = copy('item');
+    this.at('.dim').textContent = sku;
+    const form = this.at('form'), input = this.at('input');
+    // The same press repeated after an unclear answer is the same restock; another number is another.
+    let key = name();
+    input.oninput = () => key = name();
+    form.onsubmit = event => {
+      event.preventDefault();
+      const delta = +input.value.replace('−', '-');
+      sale.work(async () => {
+        await ask(sale.path('/items/' + encodeURIComponent(sku) + '/restock'), 'POST', {delta}, undefined, key);
+        key = name();
+        input.value = '';
+        this.at('details').open = false;
+      }, delta < 0 ? num(-delta) + ' units of ' + sku + ' are withdrawn.' : num(delta) + ' units of ' + sku + ' are added.');
+    };
+  }
+  at(selector) { return this.root.querySelector(selector); }
+
+  show(item) {
+    this.at('b').textContent = item.name;
+    for (const [part, units] of [['free', item.available], ['held', item.held], ['sold', item.sold]]) {
+      this.at('.bar .' + part).style.flexGrow = units;
     }
-    cards.get(room.id).set(room);
+    // A cache in between may have answered with what everybody sees.
+    if (item.total === undefined) return;
+    const last = item.stock == 'all_held' ? ' · all held' : item.stock == 'sold_out' ? ' · sold out' : '';
+    this.at('.counts').textContent = num(item.available) + ' available · ' + num(item.held) + ' held · ' + num(item.sold) + ' sold, of ' + num(item.total) + last;
   }
-  for (const [id, card] of cards) {
-    if (here.some(room => room.id == id)) continue;
+}
+
+// Keeps one card for each of the documents that are shown, in their order of coming.
+const keep = (all, documents, place, make) => {
+  for (const {id} of documents) {
+    if (all.has(id)) continue;
+    const card = make(id);
+    all.set(id, card);
+    place.append(card.root);
+  }
+  for (const [id, card] of all) {
+    if (documents.some(document => document.id == id)) continue;
     card.root.remove();
-    cards.delete(id);
+    all.delete(id);
   }
-  $('none').hidden = rooms.length;
+};
+
+const documents = async () => {
+  const [{rooms}, selling] = await Promise.all([ask('/v1/rooms'), ask('/v1/sales')]), here = rooms.slice(0, SHOWN);
+  keep(cards, here, $('rooms'), id => new Card(id));
+  for (const room of here) cards.get(room.id).set(room);
+  keep(sales, selling.sales.slice(0, SALES_SHOWN), $('sales'), id => new Sale(id));
+  $('none').hidden = rooms.length || selling.sales.length;
   $('none').textContent = 'There is no room yet.';
   $('more').hidden = rooms.length <= SHOWN;
   $('more').textContent = num(rooms.length - SHOWN) + ' more rooms are not shown here.';
+  $('more-sales').hidden = selling.sales.length <= SALES_SHOWN;
+  $('more-sales').textContent = num(selling.sales.length - SALES_SHOWN) + ' more sales are not shown here.';
 };
 
 // One beat at a time; a hidden page asks for nothing.
@@ -161,7 +255,7 @@ const tick = async () => {
   clearTimeout(timer);
   try {
     if (beat++ * STATUS_EVERY % DOCUMENTS_EVERY < STATUS_EVERY) await documents();
-    await Promise.all([...cards.values()].map(card => card.refresh()));
+    await Promise.all([...cards.values(), ...sales.values()].map(card => card.refresh()));
     last = Date.now();
     $('fresh').className = '';
     $('fresh').textContent = '';

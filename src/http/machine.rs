@@ -16,6 +16,7 @@ use super::{
     documents::private,
     endpoint,
     problem::{Code, Problem},
+    sale_figures::sale_figures,
 };
 use crate::{instance::Instance, store::StoreError};
 
@@ -86,9 +87,11 @@ pub(crate) async fn metrics_for_readers(
 
 async fn metrics(request: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
     let instance = &context.instance;
+    let sales = sale_figures(instance).await;
     let mut body = String::new();
     let written = text::encode_registry(&mut body, &instance.metrics.registry)
         .and_then(|()| text::encode_registry(&mut body, &room_figures(instance)))
+        .and_then(|()| text::encode_registry(&mut body, &sales))
         .and_then(|()| text::encode_eof(&mut body));
     written.map_err(|error| {
         tracing::error!(%error, "the metrics can't be written");

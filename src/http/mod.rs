@@ -33,6 +33,7 @@ pub mod problem;
 pub mod refusals;
 pub mod reservations;
 pub mod rooms;
+mod sale_figures;
 pub mod sale_refusals;
 pub mod sale_view;
 pub mod sales;

@@ -1,7 +1,8 @@
 //! The operator's dashboard. The page is a shell: its script asks for the numbers and sends the changes.
 //!
 //! It calls, with the dashboard's cookie: `GET /v1/rooms` (the documents with their `version`), `GET
-//! /v1/rooms/{room}/status`, `PATCH /v1/rooms/{room}` (merge-patch, `If-Match`), `POST /v1/rooms/{room}/reset`.
+//! /v1/rooms/{room}/status`, `PATCH /v1/rooms/{room}` (merge-patch, `If-Match`), `POST /v1/rooms/{room}/reset`; `GET
+//! /v1/sales`, `GET /v1/sales/{sale}`, `POST /v1/sales/{sale}/items/{sku}/restock` (`Idempotency-Key`).
 //! Signing in is a form: `POST /dashboard/session` with the field `key`; out: `POST /dashboard/session/end`.
 
 use askama::Template;
