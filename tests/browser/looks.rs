@@ -6,6 +6,7 @@ use crate::{
     scene::{Eyes, ROOM, Scene, picture, says},
     support::{
         browser::{Browser, Manner, Permission, Scheme},
+        client::plain,
         server::ADMIN_KEY,
     },
 };
@@ -130,5 +131,46 @@ async fn the_operator_sees_the_line_on_the_dashboard() {
     browser.apply(&phone()).await;
     is_sound(&browser, "dashboard on a phone").await;
     browser.picture(&picture("dashboard-phone")).await;
+    browser.heard_nothing().await;
+}
+
+#[tokio::test]
+async fn the_operator_sees_a_sale_on_the_dashboard_and_restocks_it() {
+    let scene = Scene::in_line(0).await;
+    let call = async |request: reqwest::RequestBuilder, body: Value| {
+        let request = request.bearer_auth(ADMIN_KEY).header("Idempotency-Key", "basket").json(&body);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    };
+    let items = json!([
+        { "sku": "shoe/42", "name": "The shoe", "total": 10 },
+        { "sku": "a-sock-with-a-name-that-no-shelf-in-any-warehouse-could-carry-0123456789", "name": "Sock", "total": 0 },
+    ]);
+    let sale = scene.server.url("/v1/sales/autumn");
+    call(plain().put(&sale), json!({ "name": "What the line is for", "items": items })).await;
+    let basket = json!({ "lines": [{ "sku": "shoe/42", "quantity": 4 }] });
+    call(plain().post(format!("{sale}/reservations")), basket).await;
+
+    let browser = Browser::open(&Manner::default()).await;
+    browser.page.goto(&scene.server.url("/dashboard")).await.unwrap();
+    let field = browser.page.find(fantoccini::Locator::Css("input[type=password]")).await.unwrap();
+    field.send_keys(ADMIN_KEY).await.unwrap();
+    browser.presses("form button").await;
+    browser.sees("#sales h2", "What the line is for").await;
+    browser.sees("#sales .counts", "6 available · 4 held · 0 sold, of 10").await;
+    browser.sees("#sales li:last-child .counts", "0 available · 0 held · 0 sold, of 0 · sold out").await;
+    browser.presses("#sales summary").await;
+    let field = browser.page.find(fantoccini::Locator::Css("#sales input")).await.unwrap();
+    field.send_keys("5").await.unwrap();
+    browser.presses("#sales form button").await;
+    browser.sees("#sales .said", "5 units of shoe/42 are added.").await;
+    browser.sees("#sales .counts", "11 available · 4 held · 0 sold, of 15").await;
+    browser.presses("#sales summary").await;
+    is_sound(&browser, "sales").await;
+    for scheme in [Scheme::Light, Scheme::Dark] {
+        browser.apply(&Manner { scheme, ..phone() }).await;
+        is_sound(&browser, "sales on a phone").await;
+    }
+    browser.picture(&picture("dashboard-sales-phone")).await;
     browser.heard_nothing().await;
 }
