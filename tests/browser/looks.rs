@@ -42,12 +42,12 @@ for (const element of document.querySelectorAll("body, body *")) {
 return found;
 "##;
 
-async fn is_sound(browser: &Browser, what: &str) {
+pub async fn is_sound(browser: &Browser, what: &str) {
     let found = browser.page.execute(DEFECTS, Vec::new()).await.unwrap();
     assert_eq!(found, json!([]), "{what}");
 }
 
-fn phone() -> Manner {
+pub fn phone() -> Manner {
     Manner { width: 360, height: 740, scale: 2, ..Manner::default() }
 }
 

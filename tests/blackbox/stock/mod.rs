@@ -3,6 +3,7 @@
 mod crash;
 mod deadline;
 mod feed;
+mod line;
 mod rush;
 
 use std::collections::BTreeMap;
