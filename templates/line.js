@@ -253,7 +253,7 @@ const render = () => {
   put('big', big);
   $('big').className = big.length > 6 ? 'long' : '';
   put('label', counted ? T.ahead : big && clock(Date.parse(status.opens_at) - lead(), {dateStyle: 'full', timeStyle: 'short'}));
-  put('wait', moves && [stock == 'in_stock' && T.stock, wait && T.wait + ': ' + span(wait)].filter(text => text).join(' · '));
+  put('wait', moves && [stock == 'in_stock' && T.stock, wait && T.wait + ': ' + span(wait)].filter(text => text).join('\n'));
   // Without cookies a reload is not safe; the note says what is.
   put('text', bare && moves ? '' : text);
   put('act', out ? T.again : is == 'sold' ? T.leave : place?.state == 'inside' && T.go);

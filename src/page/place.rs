@@ -254,7 +254,7 @@ fn waits(line: &InLine, language: Language) -> Option<String> {
     let in_stock = (line.stock == Some(Level::InStock)).then(|| language.text("stock").to_owned());
     let wait = line.wait.map(|wait| format!("{}: {}", language.text("wait"), span(wait, language)));
     match (in_stock, wait) {
-        (Some(stock), Some(wait)) => Some(format!("{stock} · {wait}")),
+        (Some(stock), Some(wait)) => Some(format!("{stock}\n{wait}")),
         (stock, wait) => stock.or(wait),
     }
 }

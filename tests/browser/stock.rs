@@ -67,7 +67,7 @@ async fn looks_well(browser: &Browser, what: &str) {
 async fn everyone_who_waits_is_told_what_is_left() {
     let scene = with_units(3).await;
     let browser = scene.visitor(&Manner::default()).await;
-    browser.begins("#wait", &format!("{} · {}", says("stock"), says("wait"))).await;
+    browser.begins("#wait", &format!("{}\n{}", says("stock"), says("wait"))).await;
     browser.sees("#note", &says("few")).await;
     looks_well(&browser, "few").await;
 

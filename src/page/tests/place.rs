@@ -131,7 +131,7 @@ fn the_stock_is_said_in_words() {
         journey(&document(Page::default()), |journey| place(journey, &PlaceState::Waiting(line.clone()))).html
     };
     let plenty = page(&|line| line.stock = Some(Level::InStock));
-    assert!(plenty.contains("Vorrätig · Geschätzte Wartezeit: 8–13 Min."), "{plenty}");
+    assert!(plenty.contains("Vorrätig\nGeschätzte Wartezeit: 8–13 Min."), "{plenty}");
     let waits_for_units = page(&|line| (line.stock, line.wait) = (Some(Level::InStock), None));
     assert!(waits_for_units.contains(r#"<p id="wait">Vorrätig</p>"#), "{waits_for_units}");
     let held = page(&|line| (line.stock, line.stock_held) = (Some(Level::AllHeld), Some(1300)));
