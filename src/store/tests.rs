@@ -1,5 +1,7 @@
 //! What every store must do, whatever it is made of: one suite, run on each back end.
 
+pub mod sales;
+
 use std::{
     collections::BTreeSet,
     sync::{
@@ -71,6 +73,7 @@ pub async fn suite<S: Store>(store: &S, time: &Time) {
     a_batch_does_what_the_room_does(store, time).await;
     lanes_share_a_store(store).await;
     documents_have_versions(store).await;
+    sales::suite(store, time).await;
 }
 
 async fn nobody_is_home<S: Store>(store: &S) {

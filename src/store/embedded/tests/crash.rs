@@ -23,8 +23,8 @@ use crate::{
     },
 };
 
-const FOLDER: &str = "DROPGATE_TEST_CRASH_FOLDER";
-const KILLS: usize = 20;
+pub(super) const FOLDER: &str = "DROPGATE_TEST_CRASH_FOLDER";
+pub(super) const KILLS: usize = 20;
 const ROOMS: [&str; 2] = ["one", "two"];
 const VISITORS: u64 = 16;
 
@@ -45,7 +45,7 @@ fn twenty_kills_lose_nothing_that_was_acknowledged_and_double_nothing() {
     for kill in 0..KILLS {
         let before = told.positions.len();
         let after_ms = rng.random_range(20..250);
-        for line in live_and_die(folder.path(), after_ms) {
+        for line in live_and_die(folder.path(), after_ms, "crash::the_child_under_load") {
             told.note(&line);
         }
         assert!(told.positions.len() > before, "kill {kill} after {after_ms} ms met no load");
@@ -57,12 +57,11 @@ fn twenty_kills_lose_nothing_that_was_acknowledged_and_double_nothing() {
     assert!(told.sessions.len() > KILLS && told.finished.len() > KILLS, "hardly anybody got in");
 }
 
-/// One life of the child: its lines, up to the last whole one before the kill.
-fn live_and_die(folder: &Path, after_ms: u64) -> Vec<String> {
-    let name = concat!(module_path!(), "::the_child_under_load");
-    let name = name.split_once("::").unwrap().1;
+/// One life of the child, a test of that name beside this one: its lines, up to the last whole one before the kill.
+pub(super) fn live_and_die(folder: &Path, after_ms: u64, child: &str) -> Vec<String> {
+    let tests = module_path!().split_once("::").unwrap().1.trim_end_matches("::crash");
     let mut child = Process::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture"])
+        .args(["--exact", &format!("{tests}::{child}"), "--nocapture"])
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -74,7 +73,10 @@ fn live_and_die(folder: &Path, after_ms: u64) -> Vec<String> {
         line.clear();
         assert!(output.read_line(&mut line).unwrap() > 0, "the child ended before it was ready");
     }
-    let reader = thread::spawn(move || whole_lines(output));
+    // However busy the machine: the kill is to meet load.
+    let mut first = String::new();
+    assert!(output.read_line(&mut first).unwrap() > 0, "the child ended before it was told anything");
+    let reader = thread::spawn(move || [vec![first.trim_end().to_owned()], whole_lines(output)].concat());
     // The one wait of this test: it is the moment of the kill.
     thread::sleep(Duration::from_millis(after_ms));
     child.kill().unwrap();
@@ -200,6 +202,6 @@ async fn visit(room: &str, lane: Arc<Lane<Embedded>>, visitor: u64) {
 }
 
 /// One line in one write, so that a kill leaves whole lines.
-fn say(what: &str) {
+pub(super) fn say(what: &str) {
     std::io::stdout().lock().write_all(format!("{what}\n").as_bytes()).unwrap();
 }

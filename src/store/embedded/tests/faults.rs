@@ -21,10 +21,10 @@ struct Disk {
 
 /// What every write meets, if anything.
 #[derive(Clone, Debug, Default)]
-struct Fault(Arc<Mutex<Option<io::ErrorKind>>>);
+pub(super) struct Fault(Arc<Mutex<Option<io::ErrorKind>>>);
 
 impl Fault {
-    fn set(&self, kind: Option<io::ErrorKind>) {
+    pub(super) fn set(&self, kind: Option<io::ErrorKind>) {
         *self.0.lock().unwrap() = kind;
     }
 
@@ -59,7 +59,7 @@ impl StorageBackend for Disk {
 }
 
 /// A store on such a disk, with a clock that can be made to panic.
-fn store_on(folder: &TempDir, fault: &Fault, clock: Clock, reload_pause: Duration) -> Embedded {
+pub(super) fn store_on(folder: &TempDir, fault: &Fault, clock: Clock, reload_pause: Duration) -> Embedded {
     let fault = fault.clone();
     let open = move |path: &Path| {
         let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
@@ -75,7 +75,7 @@ async fn join(store: &Embedded) -> Result<u64, StoreError> {
     store.room(id("main"), vec![JOIN]).await.map(|reply| position(&reply))
 }
 
-fn is_unavailable<T>(result: Result<T, StoreError>) -> bool {
+pub(super) fn is_unavailable<T>(result: Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Unavailable(_)))
 }
 
@@ -140,7 +140,7 @@ async fn a_close_that_can_not_write_says_so_and_loses_nothing() {
 }
 
 /// A clock that panics when told to: the one way into the engine from outside.
-fn trap() -> (Clock, Arc<AtomicU64>) {
+pub(super) fn trap() -> (Clock, Arc<AtomicU64>) {
     let armed = Arc::new(AtomicU64::new(0));
     let trap = Arc::clone(&armed);
     let clock = Clock::new(move || match trap.swap(0, SeqCst) {

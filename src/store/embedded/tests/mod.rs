@@ -2,7 +2,9 @@ mod crash;
 mod faults;
 mod replay;
 mod rules;
+mod sale_crash;
 mod sale_rules;
+mod sales;
 
 use std::fs;
 

@@ -3,7 +3,7 @@
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::*;
-use crate::store::tests::{JOIN, Time, configure, id, position, random_command};
+use crate::store::tests::{JOIN, Time, configure, id, position, random_command, sales};
 
 /// A store on disk beside one in memory, both asked the same at the same times.
 struct Twins {
@@ -15,6 +15,7 @@ struct Twins {
 }
 
 const ROOMS: [&str; 3] = ["a", "b", "c"];
+const SALES: [&str; 2] = ["x", "y"];
 
 impl Twins {
     fn new() -> Self {
@@ -32,6 +33,10 @@ impl Twins {
             let room = ROOMS[rng.random_range(0..ROOMS.len())];
             let batch: Vec<_> = (0..rng.random_range(1..8)).map(|_| random_command(rng)).collect();
             self.ask(room, batch).await;
+            let sale = SALES[rng.random_range(0..SALES.len())];
+            // Large enough that rows are written now and then.
+            let batch: Vec<_> = (0..rng.random_range(1..60)).map(|_| sales::random_command(rng)).collect();
+            self.ask_sale(sale, batch).await;
             if n % 10 == 0 {
                 let put = vec![put(&format!("doc-{}", rng.random_range(0..5)), &n.to_string())];
                 assert_eq!(self.disk.catalog(put.clone()).await, self.memory.catalog(put).await);
@@ -44,6 +49,13 @@ impl Twins {
         let memory = self.memory.room(id(room), batch.clone()).await.unwrap();
         assert_eq!(disk.outcomes, memory.outcomes, "{batch:?}");
         assert_eq!((disk.now, disk.view), (memory.now, memory.view), "{batch:?}");
+    }
+
+    async fn ask_sale(&self, sale: &str, batch: Vec<sale::Command>) {
+        let disk = self.disk.sale(sales::id(sale), batch.clone()).await.unwrap();
+        let memory = self.memory.sale(sales::id(sale), batch.clone()).await.unwrap();
+        assert_eq!(disk.outcomes, memory.outcomes, "{batch:?}");
+        assert_eq!((disk.now, disk.header), (memory.now, memory.header), "{batch:?}");
     }
 
     /// Ends the store on disk and opens it again.
