@@ -119,9 +119,9 @@ impl Instance {
         delta: i64,
     ) -> Result<Item, OperateError> {
         let sale = self.sale(sale).ok_or(OperateError::Unknown)?;
-        match sale.lane.submit(Command::Restock { id, sku: sku.clone(), delta }).await?.outcome {
-            Outcome::Refused(refusal) => return Err(OperateError::Refused(refusal)),
-            _ => {}
+        let answer = sale.lane.submit(Command::Restock { id, sku: sku.clone(), delta }).await?;
+        if let Outcome::Refused(refusal) = answer.outcome {
+            return Err(OperateError::Refused(refusal));
         }
         let items = sale.items().await?.map(|view| view.items).unwrap_or_default();
         let unknown = || OperateError::Refused(Refusal::UnknownSku { sku: sku.clone() });
