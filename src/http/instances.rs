@@ -28,6 +28,9 @@ pub struct InstanceShown {
     /// The version of each room's settings that it obeys.
     #[schema(value_type = Object, example = json!({"main": 7}))]
     pub rooms: BTreeMap<String, u64>,
+    /// The same of each sale.
+    #[schema(value_type = Object, example = json!({"autumn": 9}))]
+    pub sales: BTreeMap<String, u64>,
 }
 
 /// Every running instance.
@@ -54,6 +57,7 @@ impl InstanceShown {
             started_at: Timestamp(instance.started),
             last_seen_at: Timestamp(instance.last_seen),
             rooms: instance.rooms.into_iter().map(|(id, version)| (id.to_string(), version)).collect(),
+            sales: instance.sales.into_iter().map(|(id, version)| (id.to_string(), version)).collect(),
         }
     }
 }

@@ -44,7 +44,7 @@ pub use self::{
 };
 use crate::{
     clock::Clock,
-    id::RoomId,
+    id::{RoomId, SaleId},
     room::{Document, settings::FieldError},
     sale,
     store::{
@@ -85,6 +85,8 @@ pub struct InstanceInfo {
     pub last_seen: UnixMs,
     /// The version of each room's settings that this instance obeys.
     pub rooms: Vec<(RoomId, u64)>,
+    /// The same of each sale.
+    pub sales: Vec<(SaleId, u64)>,
 }
 
 /// Why an instance did not start.
@@ -241,12 +243,14 @@ impl Instance {
     pub async fn instances(&self) -> Result<Vec<InstanceInfo>, StoreError> {
         self.ready().await?;
         let rooms = self.rooms().into_iter().map(|(id, room)| (id, room.version)).collect();
+        let sales = self.sales().into_iter().map(|sale| (sale.id.clone(), sale.version)).collect();
         Ok(vec![InstanceInfo {
             id: self.id,
             build: self.build().to_owned(),
             started: self.started,
             last_seen: self.clock.now(),
             rooms,
+            sales,
         }])
     }
 

@@ -45,6 +45,9 @@ async fn a_sale_is_made_shown_and_deleted() {
     assert_eq!(shown.header("etag"), format!("\"{}\"", put["version"]));
     assert_eq!(bench.call(Method::GET, "/v1/sales", Value::Null).await.body, json!({ "sales": [put] }));
 
+    let instances = bench.call(Method::GET, "/v1/instances", Value::Null).await.body;
+    assert_eq!(instances["instances"][0]["sales"]["drop"], put["version"], "{instances}");
+
     assert_eq!(bench.call(Method::DELETE, "/v1/sales/drop", Value::Null).await.status, 204);
     for method in [Method::GET, Method::DELETE] {
         assert_eq!(code(&bench.call(method, "/v1/sales/drop", Value::Null).await), (404, "unknown_sale"));

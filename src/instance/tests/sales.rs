@@ -43,6 +43,16 @@ impl Bench {
     }
 
     async fn hold(&self, id: u128, quantity: u64) {
+        let outcome = self.reserve(id, quantity).await;
+        assert!(matches!(outcome, Outcome::Reservation(_)), "{outcome:?}");
+    }
+
+    async fn hold_if_any(&self, id: u128) {
+        let outcome = self.reserve(id, 1).await;
+        assert!(matches!(outcome, Outcome::Reservation(_) | Outcome::Refused(Refusal::SoldOut { .. })), "{outcome:?}");
+    }
+
+    async fn reserve(&self, id: u128, quantity: u64) -> Outcome {
         let ask = Reserve {
             id: ReservationId(id),
             fingerprint: Fingerprint(0),
@@ -52,8 +62,7 @@ impl Bench {
             hold_seconds: None,
             replaces: None,
         };
-        let (outcome, _) = self.sale(Command::Reserve(ask)).await;
-        assert!(matches!(outcome, Outcome::Reservation(_)), "{outcome:?}");
+        self.sale(Command::Reserve(ask)).await.0
     }
 
     /// Writes the document as a process that dies before it tells the stock.
@@ -181,6 +190,40 @@ async fn two_writers_at_once_leave_a_stock_that_fits_the_document() {
         assert_eq!(stands.version, two.sale("drop").unwrap().version);
         assert_eq!(bench.books_of_b().await.0, stands.document.items[0].total, "round {round}");
     }
+}
+
+#[tokio::test]
+async fn an_operator_who_withdraws_while_buyers_come_is_told_the_truth() {
+    let bench = Bench::new();
+    let instance = bench.instance().await;
+    instance.put_sale(&of_b(0), Expect::Absent).await.unwrap();
+    let mut refusals = 0;
+    for round in 0..60_u128 {
+        instance.put_sale(&of_b(5), Expect::Any).await.unwrap();
+        // Whoever comes between the operator's question and the document makes the stock refuse it.
+        let buyers = async {
+            for id in 0..5 {
+                bench.hold_if_any(round * 10 + id).await;
+            }
+        };
+        let all_gone = of_b(0);
+        let (put, ()) = tokio::join!(instance.put_sale(&all_gone, Expect::Any), buyers);
+        let stands = instance.sale("drop").unwrap();
+        match put {
+            Ok(_) => assert_eq!(*stands.document, all_gone),
+            Err(OperateError::Conflict(_)) => {
+                assert_eq!(*stands.document, of_b(5), "as it was");
+                refusals += 1;
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+        assert!(!stands.lags(), "round {round}");
+        let (total, available, held, _) = bench.books_of_b().await;
+        assert_eq!((total, available + held), (stands.document.items[0].total, total), "round {round}");
+        // All back before the next round.
+        bench.pass_ms(300_000);
+    }
+    assert!(refusals > 0, "the race was run");
 }
 
 #[tokio::test]
