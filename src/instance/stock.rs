@@ -17,7 +17,10 @@ use super::{Instance, LiveRoom, LiveSale, directory::Directory};
 use crate::{
     id::SaleId,
     room::{Command, Grant, SessionRef, StockGate, StockNews},
-    sale::{self, Buyer, Event, EventKind, Outcome, view::Header},
+    sale::{
+        self, Buyer, Event, EventKind, Outcome,
+        view::{Header, Phase},
+    },
     store::StoreError,
     time::UnixMs,
 };
@@ -114,8 +117,10 @@ impl Instance {
         for _ in 0..PAGES_AT_ONCE {
             let Some(view) = room.lane.view() else { return Ok(()) };
             let known = view.stock.filter(|stock| stock.born == header.born);
-            if known.is_some_and(|stock| stock.seq >= header.seq) {
-                return if is_to_hear_again(room, self.clock.now()) { confirm(room, header).await } else { Ok(()) };
+            if let Some(stock) = known.filter(|stock| stock.seq >= header.seq) {
+                let is_other = stock.seq == header.seq && stock.available != for_sale(header);
+                let is_due = is_other || is_to_hear_again(room, self.clock.now());
+                return if is_due { confirm(room, header).await } else { Ok(()) };
             }
             // To a room that knows nothing, only the latest events say anything of those inside.
             let from_here = header.seq.saturating_sub(EVENTS_AT_ONCE as u64);
@@ -200,7 +205,15 @@ async fn confirm(room: &LiveRoom, header: Header) -> Result<(), StoreError> {
 /// `available` already and their takers still counted as looking, so the line calls too few rather than too many.
 fn news(header: Header, seq: u64, grants: Vec<Grant>) -> StockNews {
     // One store, one history: terms begin with stores that can lose some of theirs.
-    StockNews { born: header.born, term: 0, seq, available: header.available, held: header.held, grants }
+    StockNews { born: header.born, term: 0, seq, available: for_sale(header), held: header.held, grants }
+}
+
+/// The units that can still be had. Where the sale has closed nobody shall be led in for those that are left.
+fn for_sale(header: Header) -> u64 {
+    match header.phase {
+        Phase::Closed => 0,
+        Phase::Scheduled | Phase::Open => header.available,
+    }
 }
 
 fn grant(event: &Event) -> Option<Grant> {

@@ -141,6 +141,24 @@ async fn a_line_goes_on_for_as_long_as_its_sale_is_heard_of() {
 }
 
 #[tokio::test]
+async fn nobody_is_led_into_a_sale_that_has_closed() {
+    for gate in ["hold", "inform"] {
+        let shop = Shop::of(3, json!({"stock_gate": gate, "rate_per_minute": 1, "burst": 1})).await;
+        let closing = json!({"closes_at": "2027-01-15T08:00:10Z"});
+        shop.instance.patch_sale("drop", &closing, Expect::Any).await.unwrap();
+        shop.join(9).await;
+        let view = shop.look().await;
+        assert_eq!((view.head, view.stock.unwrap().available), (1, 3));
+        shop.bench.pass_ms(10_000);
+        assert_eq!(shop.look().await.stock.unwrap().level(), room::stock::Level::SoldOut, "{gate}");
+        shop.bench.pass_ms(60_000);
+        shop.look().await;
+        shop.room(room::Command::Tick).await;
+        assert_eq!(shop.look().await.head, if gate == "hold" { 1 } else { 2 });
+    }
+}
+
+#[tokio::test]
 async fn a_sale_that_is_gone_is_no_stock_and_one_made_anew_another() {
     let shop = Shop::open(3).await;
     shop.reserve(1, "somebody", 1).await;

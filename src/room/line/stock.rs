@@ -19,11 +19,13 @@ impl Room {
     pub(super) fn set_stock(&mut self, now: UnixMs, news: &StockNews) -> Applied {
         let known = self.stock.map(|stock| stock.age());
         let told = (news.born, news.term, news.seq);
-        let is_again = known == Some(told);
+        let again = self.stock.filter(|_| known == Some(told));
+        // A sale that closes has no more to sell, and no event to tell of it.
+        let is_new = known < Some(told) || again.is_some_and(|s| (s.available, s.held) != (news.available, news.held));
         let is_wanted = match self.rules.stock_gate {
             StockGate::Off => false,
-            StockGate::Inform => known < Some(told),
-            StockGate::Hold => known < Some(told) || is_again && self.stock.is_some_and(|s| s.wants_refresh(now)),
+            StockGate::Inform => is_new,
+            StockGate::Hold => is_new || again.is_some_and(|stock| stock.wants_refresh(now)),
         };
         if !is_wanted {
             return Applied { outcome: Outcome::Done, changed: self.tick(now) };
