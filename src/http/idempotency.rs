@@ -7,7 +7,10 @@ use futures_util::future::{Ready, ready};
 use uuid::Builder;
 
 use super::problem::Problem;
-use crate::{id::SaleId, sale::ReservationId};
+use crate::{
+    id::SaleId,
+    sale::{ReservationId, command::Fingerprint},
+};
 
 /// The header.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -52,16 +55,27 @@ impl IdempotencyKey {
             Names::Reservation => "reservation",
             Names::Restock => "restock",
         };
-        let mut digest = Digest::new(&SHA256);
-        for part in [what, sale.as_str(), scope, &self.0] {
-            // The length before the part: no two lists of parts run into the same bytes.
-            digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            digest.update(part.as_bytes());
-        }
-        let mut first = [0; 16];
-        first.iter_mut().zip(digest.finish().as_ref()).for_each(|(to, from)| *to = *from);
-        ReservationId(Builder::from_custom_bytes(first).into_uuid().as_u128())
+        ReservationId(Builder::from_custom_bytes(hash(&[what, sale.as_str(), scope, &self.0])).into_uuid().as_u128())
     }
+
+    /// The extension that this key names: of that reservation, and by so many seconds.
+    pub fn of_extension(&self, sale: &SaleId, id: ReservationId, seconds: u64) -> Fingerprint {
+        let parts = ["extension", sale.as_str(), &id.0.to_string(), &seconds.to_string(), &self.0];
+        Fingerprint(u128::from_be_bytes(hash(&parts)))
+    }
+}
+
+/// The first 128 bits of a hash over a list of texts.
+pub(super) fn hash(parts: &[&str]) -> [u8; 16] {
+    let mut digest = Digest::new(&SHA256);
+    for part in parts {
+        // The length before the part: no two lists of parts run into the same bytes.
+        digest.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    let mut first = [0; 16];
+    first.iter_mut().zip(digest.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    first
 }
 
 fn is_key(bytes: &[u8]) -> bool {

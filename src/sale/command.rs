@@ -84,7 +84,8 @@ pub enum Command {
     /// Gives the units back.
     Release { id: ReservationId },
     /// Lets the hold live at least `seconds` from now, within the bounds of the sale.
-    Extend { id: ReservationId, seconds: u64 },
+    /// With a `key` that has extended this hold before it is the same call again, and extends nothing.
+    Extend { id: ReservationId, seconds: u64, key: Option<Fingerprint> },
     /// Asks for the rules in force; changes nothing.
     Rules,
     /// Asks for all items; changes nothing.

@@ -31,4 +31,4 @@ pub use stock::Sale;
 pub use view::View;
 
 /// The version of the stock's behaviour, like the line's: a journal is replayed only under the rules it was written by.
-pub const RULES_VERSION: u64 = 1;
+pub const RULES_VERSION: u64 = 2;

@@ -185,6 +185,7 @@ impl Sale {
             lines: lines.clone(),
             created: now,
             extensions: 0,
+            extended_by: Vec::new(),
             state: State::Held { deadline, paying: false },
             late_order: None,
         };

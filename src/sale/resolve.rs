@@ -2,7 +2,7 @@
 //! record never changes, and the same call again gets the same answer.
 
 use super::{
-    command::{Confirm, IfExpired, Line, OrderRef, Outcome, Refusal, ReservationId, State},
+    command::{Confirm, Fingerprint, IfExpired, Line, OrderRef, Outcome, Refusal, ReservationId, State},
     outbox::{EventKind, Units},
     reserve::invalid,
     stock::{Move, Record, Sale},
@@ -34,7 +34,13 @@ impl Sale {
     }
 
     /// Lets the hold live at least `seconds` from now, never longer than the sale's maximum from its start.
-    pub(super) fn extend(&mut self, now: UnixMs, id: ReservationId, seconds: u64) -> (Outcome, bool) {
+    pub(super) fn extend(
+        &mut self,
+        now: UnixMs,
+        id: ReservationId,
+        seconds: u64,
+        key: Option<Fingerprint>,
+    ) -> (Outcome, bool) {
         let most = self.rules.hold_max_ms / 1000;
         if !(1..=most).contains(&seconds) {
             return (Outcome::Refused(invalid("seconds", format!("must be from 1 to {most}"))), false);
@@ -46,7 +52,8 @@ impl Sale {
         let (hold_max_ms, record) = (self.rules.hold_max_ms, self.record_mut(id));
         let Some(record) = record else { return (Outcome::Refused(Refusal::UnknownReservation), expired) };
         let wished = now.plus_ms(seconds * 1000).min(record.created.plus_ms(hold_max_ms));
-        if wished <= live.deadline {
+        let is_again = key.is_some_and(|key| record.extended_by.contains(&key));
+        if is_again || wished <= live.deadline {
             return (self.look(id), expired);
         }
         if record.extensions >= EXTENSIONS_MAX {
@@ -54,6 +61,7 @@ impl Sale {
             return (Outcome::Refused(Refusal::LimitExceeded { sku: None, limit, used }), expired);
         }
         record.extensions += 1;
+        record.extended_by.extend(key);
         self.reschedule(id, wished, live.paying);
         (self.look(id), true)
     }

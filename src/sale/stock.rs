@@ -85,6 +85,8 @@ pub(super) struct Record {
     pub(super) created: UnixMs,
     /// Extensions so far.
     pub(super) extensions: u8,
+    /// The keys of those extensions that had one.
+    pub(super) extended_by: Vec<Fingerprint>,
     pub(super) state: State,
     /// The order of a payment that came too late, so that its event is emitted once.
     pub(super) late_order: Option<OrderRef>,
@@ -147,7 +149,7 @@ impl Sale {
             Command::Paying { id } => self.paying(now, *id),
             Command::Confirm(confirm) => self.confirm(now, confirm),
             Command::Release { id } => self.release(now, *id),
-            Command::Extend { id, seconds } => self.extend(now, *id, *seconds),
+            Command::Extend { id, seconds, key } => self.extend(now, *id, *seconds, *key),
             Command::Tick => (Outcome::Done, self.expire_due(now)),
             Command::Delete { .. } => (Outcome::Done, false),
             Command::Consider { rules } => {

@@ -61,7 +61,8 @@ pub fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(id, order, lines, if_expired)| Command::Confirm(Confirm { id, order, lines, if_expired })),
         2 => id.clone().prop_map(|id| Command::Release { id }),
         2 => id.clone().prop_map(|id| Command::Paying { id }),
-        2 => (id.clone(), 0..5u64).prop_map(|(id, seconds)| Command::Extend { id, seconds }),
+        2 => (id.clone(), 0..5u64, prop::option::of((0..3u128).prop_map(Fingerprint)))
+            .prop_map(|(id, seconds, key)| Command::Extend { id, seconds, key }),
         1 => id.clone().prop_map(|id| Command::Look { id }),
         1 => (1000..1008u128, 0..SKUS.len(), -6..6i64)
             .prop_map(|(id, s, delta)| Command::Restock { id: ReservationId(id), sku: sku(s), delta }),

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::digest::{Context as Digest, SHA256};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    http::{problem::Problem, sale_refusals},
+    http::{idempotency::hash, problem::Problem, sale_refusals},
     sale::{self, Buyer, ReservationId, Sku, command::Fingerprint},
     token::reservation::read_reservation_name,
 };
@@ -93,14 +92,8 @@ impl Ask {
         parts.push(self.hold_seconds.map_or_else(String::new, number));
         parts.push(self.buyer.as_ref().map_or_else(String::new, Buyer::to_string));
         parts.push(self.replaces.map_or_else(String::new, |id| id.0.to_string()));
-        let mut digest = Digest::new(&SHA256);
-        for part in &parts {
-            // The length before the part: no two lists of parts run into the same bytes.
-            digest.update(&(part.len() as u64).to_be_bytes());
-            digest.update(part.as_bytes());
-        }
-        let first = digest.finish().as_ref().iter().take(16).fold(0, |first, byte| first << 8 | u128::from(*byte));
-        Fingerprint(first)
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        Fingerprint(u128::from_be_bytes(hash(&parts)))
     }
 }
 

@@ -18,6 +18,7 @@ use crate::{
     http::{
         Context, JsonBody, OptionalJsonBody, SalePath,
         auth::{self, Shop},
+        idempotency::{IDEMPOTENCY_KEY, IdempotencyKey},
         problem::{Code, Problem},
         tickets::private,
     },
@@ -155,7 +156,8 @@ pub(crate) async fn release(
 #[utoipa::path(post, path = "/v1/sales/{sale}/reservations/{reservation}/extend", tag = "stock", operation_id = "extend",
     security((), ("api_key" = ["shop"])),
     params(("sale" = String, Path, description = "The sale's id"), ("reservation" = String, Path, description = "The reservation's id"),
-        ("X-Dropgate-Reservation" = Option<String>, Header, description = "The reservation's token, for who has no key")),
+        ("X-Dropgate-Reservation" = Option<String>, Header, description = "The reservation's token, for who has no key"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and seconds again extend nothing more")),
     request_body(content = Longer, content_type = "application/json"),
     responses((status = 200, description = "The hold lives at least so long, or as long as it may", body = Reservation),
         (status = 400, description = "`invalid_request` with `field`; nothing changed"),
@@ -172,7 +174,12 @@ pub(crate) async fn extend(
     JsonBody(Longer { seconds }): JsonBody<Longer>,
 ) -> Result<HttpResponse, Problem> {
     let id = owned(&request, &context, &sale, &named, &[Scope::Shop])?;
-    let (reservation, answer) = submit(&context, &sale, SaleCall::Extend, Command::Extend { id, seconds }).await?;
+    let key = match request.headers().contains_key(&IDEMPOTENCY_KEY) {
+        true => Some(IdempotencyKey::of(&request)?.of_extension(&sale.id, id, seconds)),
+        false => None,
+    };
+    let command = Command::Extend { id, seconds, key };
+    let (reservation, answer) = submit(&context, &sale, SaleCall::Extend, command).await?;
     Ok(private(HttpResponse::Ok()).json(Reservation::with_token(&context, &sale, &reservation, &answer)))
 }
 

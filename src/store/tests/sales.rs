@@ -217,7 +217,10 @@ pub fn random_command(rng: &mut StdRng) -> Command {
         60..75 => confirm(n, &OrderRef::parse(&format!("order-{}", rng.random_range(0..3))).unwrap()),
         75..82 => Command::Release { id },
         82..88 => Command::Paying { id },
-        88..93 => Command::Extend { id, seconds: rng.random_range(0..4) },
+        88..93 => {
+            let key = [None, Some(Fingerprint(n % 3))][rng.random_range(0..2)];
+            Command::Extend { id, seconds: rng.random_range(0..4), key }
+        }
         93..96 => Command::Look { id },
         96..98 => Command::Items,
         _ => Command::Events { after: rng.random_range(0..500), limit: 50 },

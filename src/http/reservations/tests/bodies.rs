@@ -54,6 +54,24 @@ fn broken_body() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Whether a body asks for something that can be had, read off it without any code of the service.
+fn may_be_granted(body: &Value) -> bool {
+    const KNOWN: [&str; 4] = ["lines", "hold_seconds", "buyer", "replaces"];
+    let is_line = |line: &Value| {
+        let quantity = line["quantity"].as_u64().is_some_and(|quantity| (1..=10).contains(&quantity));
+        quantity
+            && (line["sku"] == "shoe" || line["sku"] == "sock")
+            && line.as_object().is_some_and(|line| line.len() == 2)
+    };
+    let Some(members) = body.as_object() else { return false };
+    let hold = &body["hold_seconds"];
+    members.keys().all(|name| KNOWN.contains(&name.as_str()))
+        && body["lines"].as_array().is_some_and(|lines| (1..=20).contains(&lines.len()) && lines.iter().all(is_line))
+        && (hold.is_null() || hold.as_u64().is_some_and(|seconds| (1..=900).contains(&seconds)))
+        && (body["buyer"].is_null() || body["buyer"].is_string())
+        && body["replaces"].is_null()
+}
+
 #[actix_web::test]
 async fn whatever_is_sent_is_taken_or_refused_by_name_and_never_a_fault() {
     let counter = Counter::open().await;
@@ -67,6 +85,7 @@ async fn whatever_is_sent_is_taken_or_refused_by_name_and_never_a_fault() {
             // A body of null, number and so on is sent as such; only what may be granted is granted.
             201 => {
                 taken += 1;
+                assert!(may_be_granted(&body), "granted: {body}");
                 let hold = Hold {
                     path: reply.header("location").to_owned(),
                     token: reply.body["token"].as_str().unwrap().to_owned(),

@@ -28,6 +28,26 @@ async fn the_holder_looks_pays_extends_and_releases() {
 }
 
 #[actix_web::test]
+async fn an_extension_with_a_key_is_sent_again_and_extends_nothing_more() {
+    let counter = Counter::open().await;
+    let hold = counter.hold("k", 1).await;
+    let extend = async |key: &str, seconds: u64| {
+        let headers = [("X-Dropgate-Reservation", hold.token.as_str()), ("Idempotency-Key", key)];
+        let path = format!("{}/extend", hold.path);
+        let reply = counter.send(Method::POST, &path, &headers, &json!({ "seconds": seconds })).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.body["expires_at"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(extend("a", 400).await, "2027-01-15T08:06:40Z");
+    counter.bench.pass_ms(60_000);
+    assert_eq!(extend("a", 400).await, "2027-01-15T08:06:40Z", "the same call");
+    assert_eq!(extend("b", 400).await, "2027-01-15T08:07:40Z", "another");
+    counter.bench.pass_ms(60_000);
+    assert_eq!(extend("a", 400).await, "2027-01-15T08:07:40Z", "the first, late");
+    assert_eq!(extend("a", 401).await, "2027-01-15T08:08:41Z", "by other seconds it is another call");
+}
+
+#[actix_web::test]
 async fn a_token_opens_its_own_reservation_alone() {
     let counter = Counter::open().await;
     let (mine, theirs) = (counter.hold("a", 1).await, counter.hold("b", 1).await);

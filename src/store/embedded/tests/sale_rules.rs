@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What the script below left behind when [`RULES_VERSION`] was last set, as the journal would keep it.
-const KNOWN: (u64, &str) = (1, "1a061578c9563ba1");
+const KNOWN: (u64, &str) = (2, "56a7b326ecdc6897");
 
 fn reserve(id: u128, buyer: Option<&str>, lines: &[(&str, u64)]) -> Reserve {
     let line = |(sku, quantity): &(&str, u64)| Line { sku: Sku::parse(sku).unwrap(), quantity: *quantity };
@@ -58,7 +58,8 @@ fn script() -> Vec<(u64, Command)> {
         (70, Command::Reserve(Reserve { replaces: Some(id(4)), ..reserve(6, Some("cid"), &[("red", 1)]) })),
         (80, Command::Lookup(reserve(7, None, &[("blue", 2)]))),
         (90, Command::Paying { id: id(1) }),
-        (100, Command::Extend { id: id(6), seconds: 12 }),
+        (100, Command::Extend { id: id(6), seconds: 12, key: None }),
+        (110, Command::Extend { id: id(6), seconds: 13, key: Some(Fingerprint(1)) }),
         (200, Command::Confirm(Confirm { id: id(2), order, lines: part, if_expired: IfExpired::Reject })),
         (300, restock(100, 6)),
         (310, restock(100, 6)),
@@ -67,6 +68,7 @@ fn script() -> Vec<(u64, Command)> {
         (500, Command::Release { id: id(1) }),
         (600, Command::Consider { rules: document(1, 5) }),
         (700, Command::Configure { version: 2, born: 1, rules: document(6, 5) }),
+        (800, Command::Extend { id: id(6), seconds: 13, key: Some(Fingerprint(1)) }),
         (2_500, confirm(8, "order-8", IfExpired::Reject)),
         (2_600, confirm(8, "order-8", IfExpired::Retake)),
         (13_000, Command::Tick),
