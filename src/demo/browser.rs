@@ -31,6 +31,20 @@ pub fn connections() -> Result<Client, reqwest::Error> {
     Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().timeout(PATIENCE_WITH_A_PAGE).build()
 }
 
+/// Sends a request, once more where it went out on a connection that the server was just giving up for being idle: its
+/// 408 says that no request came, and so that this one may be repeated (RFC 9110, 15.5.9). Browsers do the same.
+///
+/// # Errors
+/// No answer came.
+pub async fn send(request: RequestBuilder) -> Result<Response, reqwest::Error> {
+    let again = request.try_clone();
+    let answer = request.send().await?;
+    match again {
+        Some(again) if answer.status() == StatusCode::REQUEST_TIMEOUT => again.send().await,
+        _ => Ok(answer),
+    }
+}
+
 /// A browser. Cookies are kept by name alone: all servers of the demo share one host, and cookies know no ports.
 #[derive(Clone)]
 pub struct Browser {
@@ -134,7 +148,7 @@ impl Browser {
     }
 
     async fn send(&mut self, request: RequestBuilder, url: &Url) -> Result<Response, Trouble> {
-        let sent = request.send().await;
+        let sent = send(request).await;
         let response = sent.map_err(|error| Trouble(format!("{}: {}", url.path(), kind_of(&error))))?;
         for line in response.headers().get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
             self.keep(line);
@@ -179,7 +193,36 @@ fn is_unreadable(error: &reqwest::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        net::TcpListener,
+        thread,
+    };
+
     use super::*;
+
+    /// A server that answers each connection with the next of these statuses, and closes it.
+    fn server(statuses: &'static [&'static str]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for (status, stream) in statuses.iter().zip(listener.incoming()) {
+                let mut stream = stream.unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                lines.take_while(|line| !line.is_empty()).for_each(drop);
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_connection_given_up_while_it_was_idle_costs_one_more_try() {
+        let ask = async |statuses| send(connections().unwrap().get(server(statuses))).await.unwrap().status();
+        assert_eq!(ask(&["408 Request Timeout", "200 OK"]).await, StatusCode::OK);
+        assert_eq!(ask(&["408 Request Timeout", "408 Request Timeout", "200 OK"]).await, StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(ask(&["503 Service Unavailable", "200 OK"]).await, StatusCode::SERVICE_UNAVAILABLE);
+    }
 
     #[test]
     fn a_hidden_field_is_read_off_a_page() {

@@ -7,7 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::{sync::watch, time::Duration};
 
-use super::ledger::{Event, Ledger};
+use super::{
+    browser::send,
+    ledger::{Event, Ledger},
+};
 
 /// Events a question: the most the feed gives.
 const LIMIT: usize = 1_000;
@@ -88,7 +91,7 @@ impl Follower {
             url.push_str("&after=");
             url.push_str(cursor);
         }
-        let answer = self.client.get(url).bearer_auth(self.key.expose_secret()).send().await?;
+        let answer = send(self.client.get(url).bearer_auth(self.key.expose_secret())).await?;
         let page: Page = answer.error_for_status()?.json().await?;
         let mut read = self.read();
         page.events.iter().for_each(|event| read.ledger.fold(event));

@@ -42,7 +42,8 @@ pub struct Shelf {
 impl Progress {
     /// A bar over the crowd in a terminal, else lines. Both go to stderr: stdout is for the summary.
     pub fn new(crowd: u64) -> Self {
-        let style = ProgressStyle::with_template("  {bar:28.green/dim} {msg}");
+        // Two lines, each within eighty columns.
+        let style = ProgressStyle::with_template("  {bar:16.green/dim} {prefix}\n  {msg}");
         match style {
             Ok(style) if stderr().is_terminal() => {
                 let bar = ProgressBar::new(crowd).with_style(style.progress_chars("━━─"));
@@ -68,9 +69,10 @@ impl Progress {
                 let counts = moment.counts;
                 bar.set_length(bar.length().unwrap_or(0).max(counts.arrived));
                 bar.set_position(counts.entered + counts.lapsed + counts.left + counts.told_sold_out + counts.vanished);
-                bar.set_message(moment.line());
+                bar.set_prefix(moment.line());
+                bar.set_message(moment.shop());
             }
-            Self::Lines => eprintln!("  {:>4} s  {}", moment.elapsed.as_secs(), moment.line()),
+            Self::Lines => eprintln!("  {:>4} s  {} · {}", moment.elapsed.as_secs(), moment.line(), moment.shop()),
         }
     }
 
@@ -83,17 +85,20 @@ impl Progress {
 }
 
 impl Moment {
+    /// The line.
     fn line(&self) -> String {
         format!(
-            "waiting {} · entered {} ({} in the last minute) · inside {} · passed on {} · left {} · in baskets {} · orders {}",
-            self.room.waiting,
-            self.counts.entered,
-            self.entering_per_minute,
-            self.inside,
-            self.room.lapsed,
-            self.shelf.left,
-            self.shelf.in_baskets,
-            self.counts.bought
+            "waiting {} · entered {} ({} in the last minute)",
+            self.room.waiting, self.counts.entered, self.entering_per_minute
+        )
+    }
+
+    /// Those inside, and what there is for them.
+    fn shop(&self) -> String {
+        let Shelf { left, in_baskets } = self.shelf;
+        format!(
+            "inside {} · passed on {} · left {left} · in baskets {in_baskets} · orders {}",
+            self.inside, self.room.lapsed, self.counts.bought
         )
     }
 }

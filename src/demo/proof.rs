@@ -85,9 +85,9 @@ pub fn answers(told: &[(String, u64)], orders: &[Order]) -> Verdict {
 pub fn repeats(repeats: Repeats) -> Verdict {
     let Repeats { same, other } = repeats;
     if other == 0 {
-        Verdict::Holds(format!("{same} forms came twice, and each got what it had"))
+        Verdict::Holds(format!("{same} came again, and each got what it had"))
     } else {
-        Verdict::Broken(format!("of {} forms that came twice, {other} got another reservation", same + other))
+        Verdict::Broken(format!("of {} that came again, {other} got another reservation", same + other))
     }
 }
 

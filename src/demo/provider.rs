@@ -17,9 +17,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::shop::{
-    gate::is_own_form,
-    pages::{Notice, refuse, see, show},
+use super::{
+    browser::send,
+    shop::{
+        gate::is_own_form,
+        pages::{Notice, refuse, see, show},
+    },
 };
 use crate::{clock::Clock, time::UnixMs};
 
@@ -252,7 +255,7 @@ impl Provider {
         let mut pause = CALLBACK_PAUSE;
         for _ in 0..CALLBACKS_MAX {
             let call = self.client.post(&self.callback).bearer_auth(self.secret.expose_secret()).json(told);
-            match call.send().await {
+            match send(call).await {
                 Ok(answer) if answer.status().is_success() => return,
                 Ok(answer) => tracing::warn!(status = answer.status().as_u16(), "the shop did not take a callback"),
                 Err(error) => tracing::warn!(%error, "the shop did not take a callback"),

@@ -71,7 +71,7 @@ fn judge(evidence: &Evidence) -> Vec<(&'static str, Verdict)> {
         ("stock", on_books(evidence, |ledger| proof::stock(ledger, evidence.stock, &evidence.seen.answered))),
         ("orders", on_books(evidence, |ledger| proof::orders(ledger, &evidence.orders))),
         ("answers", proof::answers(&evidence.seen.answered, &evidence.orders)),
-        ("a form sent twice", proof::repeats(evidence.repeats)),
+        ("forms sent twice", proof::repeats(evidence.repeats)),
         ("the way into the shop", way_in(evidence)),
         ("service", service(evidence)),
     ]
@@ -218,4 +218,82 @@ fn answers(f: &mut fmt::Formatter<'_>, name: &str, times_us: &Histogram<u64>) ->
 fn entries_per_minute(seen: &Seen, bounds: Bounds) -> Option<u64> {
     let (first, last) = checks::standing_stretch(&seen.samples, bounds.opened_ms + SETTLING_MS)?;
     Some((last.entered - first.entered) * 60_000 / (last.at_ms - first.at_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::demo::{
+        shop::{books::OrderState, till::Units},
+        tally::{Tally, answer_times},
+    };
+
+    /// A run in which somebody joined, bought the only unit, and went.
+    fn honest() -> Evidence {
+        let line = serde_json::json!([{ "sku": "a", "quantity": 1 }]);
+        let events = serde_json::json!([
+            { "seq": 1, "type": "item.restocked", "sku": "a", "delta": 1 },
+            { "seq": 2, "type": "reservation.held", "reservation": "r", "lines": line },
+            { "seq": 3, "type": "reservation.confirmed", "reservation": "r", "order": "o", "lines": line, "returned": [] },
+        ]);
+        let mut ledger = Ledger::default();
+        let events: Vec<crate::demo::ledger::Event> = serde_json::from_value(events).unwrap();
+        events.iter().for_each(|event| ledger.fold(event));
+        let tally = Tally::new(Instant::now()).unwrap();
+        tally.answered("o".to_owned(), 1);
+        tally.count(|counts| (counts.arrived, counts.bought) = (1, 1));
+        let units = Units::from([("a".to_owned(), 1)]);
+        let order = Order {
+            reference: "o".to_owned(),
+            buyer: "me".to_owned(),
+            reservation: "r".to_owned(),
+            state: OrderState::Confirmed(units.clone()),
+            units,
+        };
+        Evidence {
+            seen: tally.snapshot(),
+            bounds: Bounds { rate_per_minute: 600, surge: 5, opened_ms: 0 },
+            seconds: 1,
+            stock: 1,
+            ledger: Ok(ledger),
+            orders: vec![order],
+            repeats: Repeats::default(),
+            reserve_us: answer_times().unwrap(),
+            let_in: BTreeSet::new(),
+            unheard_joins: 0,
+            changed: None,
+        }
+    }
+
+    /// Whether a run, doctored so, is found out.
+    fn is_found_out(doctor: impl FnOnce(&mut Evidence)) -> bool {
+        let mut evidence = honest();
+        doctor(&mut evidence);
+        Summary::of(evidence).is_broken()
+    }
+
+    #[test]
+    fn an_honest_run_holds_and_says_so() {
+        let summary = Summary::of(honest());
+        assert!(!summary.is_broken(), "{summary}");
+        let said = summary.to_string();
+        assert!(said.contains("1 of 1 sold, 0 oversold; 3 events, folded, are the stock as it stands"), "{said}");
+    }
+
+    #[test]
+    fn a_doctored_run_is_found_out_whatever_was_doctored() {
+        assert!(!is_found_out(|_| {}));
+        assert!(is_found_out(|run| run.ledger = Err("nobody there".to_owned())), "no books");
+        assert!(is_found_out(|run| run.orders.clear()), "an order lost");
+        assert!(is_found_out(|run| run.orders[0].state = OrderState::TooLate), "refunded, and bought");
+        assert!(is_found_out(|run| run.orders[0].state = OrderState::Paid(Units::new())), "paid, and no answer");
+        assert!(is_found_out(|run| run.seen.answered[0].1 = 2), "told of more than there was");
+        assert!(is_found_out(|run| run.repeats.other = 1), "a key with two reservations");
+        assert!(is_found_out(|run| run.seen.broken.push("anything".to_owned())), "seen by a visitor");
+        assert!(is_found_out(|run| run.seen.counts.gave_up = 1), "nobody could buy");
+        assert!(is_found_out(|run| run.seen.joined.extend([1, 1])), "a position twice");
+        assert!(is_found_out(|run| run.seen.counts.entered = 1), "somebody nobody counted");
+    }
 }

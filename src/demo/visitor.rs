@@ -175,9 +175,9 @@ impl Visitor {
         let url = self.call_url("tickets")?;
         let asked = Instant::now();
         let answer = self.browser.call(Method::POST, &url, Some(&json!({}))).await?;
-        self.world.tally.timed(Call::Join, asked.elapsed());
         match answer.status() {
             StatusCode::CREATED => {
+                self.world.tally.timed(Call::Join, asked.elapsed());
                 let joined: Joined = json(answer).await?;
                 self.world.tally.joined(joined.number);
                 Ok(Some(joined))

@@ -30,7 +30,7 @@ fn a_small_crowd_is_let_in_at_the_rate_and_buys_and_the_demo_judges_itself() {
     ] {
         assert!(stdout.contains(said), "{said}: {stdout}");
     }
-    for happened in [" bought,", " expired", " above the limit", " forms came twice"] {
+    for happened in [" bought,", " expired", " above the limit", " came again"] {
         assert!(number_before(happened, &stdout) > 0, "none{happened}: {stdout}");
     }
     assert!(stderr.contains("waiting ") && stderr.contains("left "), "no terminal, so plain lines: {stderr}");

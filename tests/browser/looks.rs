@@ -42,11 +42,13 @@ for (const element of document.querySelectorAll("body, body *")) {
 return found;
 "##;
 
+/// That nothing on the page is cut off, too small or too faint.
 pub async fn is_sound(browser: &Browser, what: &str) {
     let found = browser.page.execute(DEFECTS, Vec::new()).await.unwrap();
     assert_eq!(found, json!([]), "{what}");
 }
 
+/// A phone by day.
 pub fn phone() -> Manner {
     Manner { width: 360, height: 740, scale: 2, ..Manner::default() }
 }

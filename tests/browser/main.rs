@@ -7,6 +7,7 @@ mod journey;
 mod looks;
 mod refusals;
 mod scene;
+mod shop;
 mod stock;
 mod trouble;
 

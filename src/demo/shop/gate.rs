@@ -11,6 +11,7 @@ use actix_web::{
 use reqwest::Client;
 
 use super::{books::Books, place_of};
+use crate::demo::browser::send;
 
 /// What the shop's pages hand on to the gate of a request: what it needs to tell visitors and navigations apart.
 const HANDED_ON: [HeaderName; 5] = [
@@ -61,12 +62,11 @@ impl Gate {
             question =
                 question.header("x-forwarded-proto", connection.scheme()).header("x-forwarded-host", connection.host());
         }
-        let answer = question
+        let question = question
             .header("x-forwarded-method", request.method().as_str())
             .header("x-forwarded-uri", request.uri().path_and_query().map_or("/", |uri| uri.as_str()))
-            .header("x-forwarded-for", request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default())
-            .send()
-            .await;
+            .header("x-forwarded-for", request.peer_addr().map(|peer| peer.ip().to_string()).unwrap_or_default());
+        let answer = send(question).await;
         // A gate that does not answer lets nobody in: the shop is what it protects.
         let Ok(answer) = answer else {
             return Err(HttpResponse::ServiceUnavailable().body("the gate does not answer"));

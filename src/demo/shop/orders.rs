@@ -42,25 +42,28 @@ async fn page(reference: web::Path<String>, shop: web::Data<Shop>) -> HttpRespon
     let Some(order) = shop.books.order(&reference) else {
         return refuse(StatusCode::NOT_FOUND, Notice::plain("There is no such order."));
     };
-    let bought = match &order.state {
-        OrderState::Confirmed(units) => units.clone(),
-        _ => Units::new(),
-    };
-    let said = format!("{} {}", order.state.word(), bought.values().sum::<u64>());
-    let page = OrderPage {
-        reference: order.reference.chars().take(SHOWN_CHARS).collect(),
-        payment: format!("{PROVIDER}/{}", order.reference),
-        ordered: words_of_units(&order.units),
-        bought: words_of_units(&bought),
-        price: price_of(&bought),
-        refund: price_of(&order.units),
-        state: order.state,
-    };
+    let said = format!("{} {}", order.state.word(), order.state.bought().values().sum::<u64>());
+    let page = OrderPage::of(order);
     let mut response = show(&page, StatusCode::OK);
     if let Ok(said) = header::HeaderValue::from_str(&said) {
         response.headers_mut().insert(header::HeaderName::from_static(ORDER_HEADER), said);
     }
     response
+}
+
+impl OrderPage {
+    fn of(order: Order) -> Self {
+        let bought = order.state.bought();
+        Self {
+            reference: order.reference.chars().take(SHOWN_CHARS).collect(),
+            payment: format!("{PROVIDER}/{}", order.reference),
+            ordered: words_of_units(&order.units),
+            bought: words_of_units(&bought),
+            price: price_of(&bought),
+            refund: price_of(&order.units),
+            state: order.state,
+        }
+    }
 }
 
 /// The provider calls: money came, or did not. Answered with 200 once the buyer has an answer, and only then: the
@@ -117,6 +120,14 @@ fn covered(ordered: &Units, mut units: u64) -> Units {
 }
 
 impl OrderState {
+    /// The units that are the buyer's.
+    fn bought(&self) -> Units {
+        match self {
+            Self::Confirmed(units) => units.clone(),
+            _ => Units::new(),
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self {
             Self::AtTheProvider => "open",
@@ -131,6 +142,30 @@ impl OrderState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn page(state: OrderState) -> String {
+        let units = Units::from([("kite-7-m".to_owned(), 2)]);
+        let (reference, reservation) = (format!("W7-{:032x}", 7), "r".to_owned());
+        OrderPage::of(Order { reference, buyer: "me".to_owned(), reservation, units, state }).render().unwrap()
+    }
+
+    #[test]
+    fn every_order_page_says_how_it_stands_and_refreshes_until_it_is_settled() {
+        let units = |quantity| Units::from([("kite-7-m".to_owned(), quantity)]);
+        for (state, says, refreshes) in [
+            (OrderState::AtTheProvider, "Waiting for your payment.", true),
+            (OrderState::Paid(units(2)), "One moment.", true),
+            (OrderState::Unanswered(units(2)), "One moment.", true),
+            (OrderState::Declined, "Your card was declined and nothing was charged. 2 × Medium are still", false),
+            (OrderState::TooLate, "<b>€ 178 go back to your card today.</b>", false),
+            (OrderState::Confirmed(units(2)), "has already passed to the next in line", false),
+            (OrderState::Confirmed(units(1)), "Your card covered a part of 2 × Medium", false),
+        ] {
+            let page = page(state.clone());
+            assert!(page.contains(says), "{state:?}: {page}");
+            assert_eq!(page.contains("http-equiv=\"refresh\""), refreshes, "{state:?}");
+        }
+    }
 
     #[test]
     fn money_covers_the_first_units_of_an_order() {

@@ -149,12 +149,10 @@ pub fn rows(shelf: &Shelf, has: &Units) -> Vec<Row> {
     SIZES.iter().map(row).collect()
 }
 
-/// Units in words, with their price in euros: "2 × Medium, 1 × Large".
+/// Units in words, small to large: "2 × Medium, 1 × Large".
 pub fn words_of_units(units: &Units) -> String {
-    let word = |(sku, quantity): (&String, &u64)| {
-        format!("{quantity} × {}", size_of(sku).map_or(sku.as_str(), |size| size.name))
-    };
-    units.iter().map(word).collect::<Vec<_>>().join(", ")
+    let word = |size: &Size| units.get(size.sku).map(|quantity| format!("{quantity} × {}", size.name));
+    SIZES.iter().filter_map(word).collect::<Vec<_>>().join(", ")
 }
 
 /// What units cost, in euros.
@@ -249,7 +247,7 @@ mod tests {
     #[test]
     fn what_is_in_a_basket_is_named_and_priced() {
         let units = Units::from([("kite-7-l".to_owned(), 1), ("kite-7-m".to_owned(), 2)]);
-        assert_eq!((words_of_units(&units).as_str(), price_of(&units)), ("1 × Large, 2 × Medium", 297));
+        assert_eq!((words_of_units(&units).as_str(), price_of(&units)), ("2 × Medium, 1 × Large", 297));
     }
 
     #[test]

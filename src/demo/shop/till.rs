@@ -16,6 +16,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::demo::browser::send;
+
 /// How old the numbers on a page may be: what is shown is gone before it is read anyway.
 const SHELF_FRESH: Duration = Duration::from_millis(300);
 
@@ -298,7 +300,7 @@ impl Till {
         let mut pause = PAUSE;
         for left in (0..tries).rev() {
             let request = self.client.request(method.clone(), &url).bearer_auth(self.key.expose_secret());
-            match with(request).send().await {
+            match send(with(request)).await {
                 Ok(answer) if answer.status().is_success() => match answer.json().await {
                     Ok(read) => return Ok(read),
                     // Half an answer is no answer: asked again, it comes again.
