@@ -144,6 +144,11 @@ impl Sale {
         self.outbox.first()
     }
 
+    /// Whether nobody has asked for its rows yet.
+    pub fn is_new(&self) -> bool {
+        self.touched.0.as_ref().is_none_or(|noted| noted.is_new)
+    }
+
     /// How many rows have changed since [`Sale::take_changes`].
     pub fn changed_rows(&self) -> usize {
         self.touched.0.as_ref().map_or(0, |noted| {

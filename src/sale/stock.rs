@@ -99,6 +99,8 @@ pub struct Applied {
     pub outcomes: Vec<Outcome>,
     /// False only if the state is exactly what it was before the batch.
     pub changed: bool,
+    /// Sales that are gone: large ones take a while to take apart, which need not hold anybody up.
+    pub removed: Vec<Sale>,
 }
 
 impl Sale {
@@ -109,21 +111,31 @@ impl Sale {
             Some(sale) => sale.begin(now),
             None => false,
         };
-        let outcomes = commands.iter().map(|command| Self::one(sale, now, command, &mut changed)).collect();
+        let mut removed = Vec::new();
+        let one = |command| Self::one(sale, now, command, &mut changed, &mut removed);
+        let outcomes = commands.iter().map(one).collect();
         if let (Some(sale), true) = (sale, changed) {
             sale.finish();
         }
-        Applied { outcomes, changed }
+        Applied { outcomes, changed, removed }
     }
 
-    fn one(slot: &mut Option<Sale>, now: UnixMs, command: &Command, changed: &mut bool) -> Outcome {
+    fn one(
+        slot: &mut Option<Sale>,
+        now: UnixMs,
+        command: &Command,
+        changed: &mut bool,
+        removed: &mut Vec<Sale>,
+    ) -> Outcome {
         match (slot.as_mut(), command) {
             (_, Command::Delete { born }) => {
-                *changed |= slot.take_if(|sale| sale.born <= *born).is_some();
+                let gone = slot.take_if(|sale| sale.born <= *born);
+                *changed |= gone.is_some();
+                removed.extend(gone);
                 Outcome::Done
             }
             (found, Command::Configure { version, born, rules }) if found.as_ref().is_none_or(|f| f.born < *born) => {
-                *slot = Some(Self::new(now, *version, *born, rules));
+                removed.extend(slot.replace(Self::new(now, *version, *born, rules)));
                 *changed = true;
                 Outcome::Done
             }

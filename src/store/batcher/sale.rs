@@ -29,9 +29,13 @@ use crate::{
     time::UnixMs,
 };
 
-/// The ticks a batch begins with while holds are due. With what every batch expires by itself that makes 512: a
-/// hundred thousand take 200 batches, which is about a second, and one batch keeps others waiting a few milliseconds.
+/// The ticks a batch begins with while holds are due and somebody waits for them, or nobody wants anything. With what
+/// every batch expires by itself that makes 512: a hundred thousand take 200 batches, which is about a second.
 const DRAIN_TICKS: usize = 7;
+
+/// The same while holds are due and everybody gets an answer all the same: more units come back than a batch can
+/// reserve one by one, and nobody is kept waiting for what is not wanted.
+const STEADY_TICKS: usize = 1;
 
 /// How long a caller waits for holds that are due to be expired, by the sale's time: then it is told to
 /// try again. Never that all is sold.
@@ -177,7 +181,12 @@ impl Queue<Sale> for SaleQueue {
     }
 
     fn next_batch(&mut self) -> Option<(Vec<Command>, Vec<Caller>)> {
-        let mut batch = Batch::beginning_with(if self.is_behind { DRAIN_TICKS } else { 0 });
+        let ticks = match (self.is_behind, self.again.is_empty() && !self.waiting.is_empty()) {
+            (false, _) => 0,
+            (true, true) => STEADY_TICKS,
+            (true, false) => DRAIN_TICKS,
+        };
+        let mut batch = Batch::beginning_with(ticks);
         self.take_again(&mut batch);
         self.take_new(&mut batch);
         batch.into_parts()

@@ -34,6 +34,18 @@ async fn one_tick_is_enough_to_bring_back_all_that_is_due() {
 }
 
 #[tokio::test]
+async fn those_who_need_not_wait_meet_few_expiries() {
+    let (shop, lane, _) = due(0, 2_000, &[("red", 2_000), ("green", 9)]).await;
+    let tick = queue(&lane, [Command::Tick]).pop().unwrap();
+    settle().await;
+    let green = queue(&lane, [reserve(1, "green", 1)]).pop().unwrap();
+    shop.let_pass(2);
+    tick.await.unwrap();
+    held(green.await);
+    assert_eq!(shop.calls()[1], [vec![Command::Tick; STEADY_TICKS], vec![reserve(1, "green", 1)]].concat());
+}
+
+#[tokio::test]
 async fn who_waits_is_served_in_the_order_of_coming_and_nobody_else_is_held_up() {
     let (shop, lane, metrics) = due(0, 2_000, &[("red", 2_000), ("green", 1)]).await;
     let [first, second] = [reserve(1, "red", 1_000), reserve(2, "red", 1_000)];
