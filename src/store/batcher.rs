@@ -72,7 +72,7 @@ pub trait Queue<A: Aggregate>: Send {
     fn push(&mut self, waiter: Waiter<A>);
 
     /// How many wait.
-    fn len(&self) -> usize;
+    fn waiting(&self) -> usize;
 
     /// The next batch and who waits for it; none if there is nothing to send. Whoever has gone is left out.
     fn next_batch(&mut self) -> Option<(Vec<A::Command>, Self::Callers)>;
@@ -176,7 +176,7 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
     /// Puts a command into the queue; true if a driver has to be started for it.
     fn enqueue(&self, waiter: Waiter<A>) -> Result<bool, StoreError> {
         let mut desk = self.lock();
-        if desk.queue.len() >= QUEUE_MAX {
+        if desk.queue.waiting() >= QUEUE_MAX {
             drop(desk);
             self.metrics.store.overloaded.inc();
             return Err(StoreError::Overloaded);
@@ -224,9 +224,9 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
     /// Does something to the queue, and reports how its length changed.
     fn counted<T>(&self, queue: &mut A::Queue, act: impl FnOnce(&mut A::Queue) -> T) -> T {
         let signed = |len: usize| i64::try_from(len).unwrap_or(i64::MAX);
-        let before = queue.len();
+        let before = queue.waiting();
         let done = act(queue);
-        self.metrics.store.queue_depth.inc_by(signed(queue.len()) - signed(before));
+        self.metrics.store.queue_depth.inc_by(signed(queue.waiting()) - signed(before));
         done
     }
 

@@ -59,7 +59,7 @@ impl Queue<Room> for RoomQueue {
         self.0.push_back(waiter);
     }
 
-    fn len(&self) -> usize {
+    fn waiting(&self) -> usize {
         self.0.len()
     }
 

@@ -176,7 +176,7 @@ impl Queue<Sale> for SaleQueue {
         self.waiting.push_back(Waiting { number: self.came, since: None, waiter });
     }
 
-    fn len(&self) -> usize {
+    fn waiting(&self) -> usize {
         self.waiting.len() + self.again.len()
     }
 

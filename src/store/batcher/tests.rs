@@ -34,7 +34,7 @@ enum Mood {
     Panic,
     ShortAnswer,
     Closed,
-    View(Option<View>),
+    View(Option<Box<View>>),
 }
 
 impl Fake {
@@ -88,7 +88,7 @@ impl Store for Fake {
             Some(Mood::Panic) => panic!("the store panics, as told"),
             Some(Mood::ShortAnswer) => drop(outcomes.pop()),
             Some(Mood::Closed) => outcomes.fill(Outcome::Refused(Refusal::Closed)),
-            Some(Mood::View(view)) => shown = view,
+            Some(Mood::View(view)) => shown = view.map(|view| *view),
         }
         Ok(RoomReply { now: UnixMs(7), view: shown.map(Arc::new), outcomes })
     }
@@ -353,7 +353,7 @@ async fn the_kept_view_never_goes_back_and_goes_with_the_room() {
         (None, None),
         (Some(view(1, 1)), Some(view(1, 1))),
     ] {
-        store.next(Mood::View(sent.clone()));
+        store.next(Mood::View(sent.clone().map(Box::new)));
         let answer = lane.submit(Command::Tick).await.unwrap();
         assert_eq!(answer.view.as_deref(), sent.as_ref(), "a caller gets the view of its own batch");
         assert_eq!(lane.view().as_deref(), kept.as_ref());
