@@ -88,7 +88,8 @@ async fn a_bad_document_names_its_field_and_changes_nothing() {
         ("id", json!("other")),
         ("shop_url", json!("javascript:alert(1)")),
         ("draw", json!(true)),
-        ("sale", json!("spring")),
+        ("sale", json!("No Id")),
+        ("stock_gate", json!("hold")),
     ] {
         for refused in [
             bench.put_over("*", "/v1/rooms/main", with(field, value.clone())).await,
