@@ -18,7 +18,7 @@ use crate::{
     id::SaleId,
     room::{Command, Grant, SessionRef, StockGate, StockNews},
     sale::{
-        self, Buyer, Event, EventKind, Outcome,
+        self, Buyer, Event, EventKind, Outcome, Share,
         view::{Header, Phase},
     },
     store::StoreError,
@@ -226,7 +226,7 @@ fn grant(event: &Event) -> Option<Grant> {
 /// The session whose visitor has bought all that it reserved.
 fn bought_whole(event: &Event) -> Option<SessionRef> {
     match &event.kind {
-        EventKind::Confirmed { buyer, returned, .. } if returned.is_empty() => buyer.as_ref().and_then(session_of),
+        EventKind::Confirmed { buyer, share: Share::Whole, .. } => buyer.as_ref().and_then(session_of),
         _ => None,
     }
 }

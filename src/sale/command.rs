@@ -172,6 +172,19 @@ pub struct Shortage {
     pub held: u64,
 }
 
+/// What is limited.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Limit {
+    /// Units of one SKU that a buyer may hold and have bought.
+    UnitsOf { sku: Sku },
+    /// Units of all SKUs that a buyer may hold and have bought.
+    Units,
+    /// Grants of one buyer that are remembered.
+    Grants,
+    /// Extensions of one hold.
+    Extensions,
+}
+
 /// Why a sale did not do what was asked. Nothing changed (but for a late payment's event).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
@@ -192,9 +205,9 @@ pub enum Refusal {
     SoldOut {
         lines: Vec<Shortage>,
     },
-    /// `sku` is none where the limit counts all units, or all grants, of the buyer.
+    /// `used` of `limit` are used up, or what was asked for would go beyond.
     LimitExceeded {
-        sku: Option<Sku>,
+        what: Limit,
         limit: u64,
         used: u64,
     },

@@ -21,14 +21,14 @@ pub mod stock;
 pub mod view;
 
 pub use command::{
-    Buyer, Caller, Command, Confirm, IfExpired, Line, OrderRef, Outcome, Refusal, Reservation, ReservationId, Reserve,
-    Shortage, Sku, State,
+    Buyer, Caller, Command, Confirm, IfExpired, Limit, Line, OrderRef, Outcome, Refusal, Reservation, ReservationId,
+    Reserve, Shortage, Sku, State,
 };
-pub use outbox::{Event, EventKind};
+pub use outbox::{Event, EventKind, Share};
 pub use reserve::{LINES_MAX, check_lines};
 pub use settings::{Document, Rules};
 pub use stock::Sale;
 pub use view::View;
 
 /// The version of the stock's behaviour, like the line's: a journal is replayed only under the rules it was written by.
-pub const RULES_VERSION: u64 = 2;
+pub const RULES_VERSION: u64 = 3;

@@ -12,6 +12,11 @@ use super::{
 };
 use crate::time::UnixMs;
 
+/// The field of a document that changes how many units there are.
+const TOTAL: &str = "total";
+/// The field of a restock that does.
+const DELTA: &str = "delta";
+
 impl Sale {
     /// A sale with all its units available; folding its outbox from nothing gives them.
     pub(super) fn new(now: UnixMs, version: u64, born: u64, rules: &Rules) -> Self {
@@ -62,26 +67,26 @@ impl Sale {
                 }
                 None => continue,
             };
-            check_delta(sku, stock, delta)?;
+            check_delta(TOTAL, sku, stock, delta)?;
         }
         Ok(())
     }
 
     /// Adds units to a SKU, or withdraws some that are available. The same id again changes nothing.
     pub(super) fn restock(&mut self, now: UnixMs, id: ReservationId, sku: &Sku, delta: i64) -> (Outcome, bool) {
-        let Some(stock) = self.stock.get(sku) else {
-            return (Outcome::Refused(Refusal::UnknownSku { sku: sku.clone() }), false);
-        };
         match self.restocks.get(&id) {
             Some(seen) if seen.sku == *sku && seen.delta == delta => return (Outcome::Done, false),
             Some(_) => return (Outcome::Refused(Refusal::KeyReused), false),
             None => {}
         }
+        let Some(stock) = self.stock.get(sku) else {
+            return (Outcome::Refused(Refusal::UnknownSku { sku: sku.clone() }), false);
+        };
         if delta == 0 || delta.unsigned_abs() > TOTAL_MAX {
             let detail = format!("must be from -{TOTAL_MAX} to {TOTAL_MAX}, and not 0");
-            return (Outcome::Refused(invalid("delta", detail)), false);
+            return (Outcome::Refused(invalid(DELTA, detail)), false);
         }
-        if let Err(refusal) = check_delta(sku, stock, delta) {
+        if let Err(refusal) = check_delta(DELTA, sku, stock, delta) {
             return (Outcome::Refused(refusal), false);
         }
         self.touched.note(|| RowKey::Restock(id));
@@ -128,13 +133,14 @@ impl Sale {
     }
 }
 
-fn check_delta(sku: &Sku, stock: &Stock, delta: i64) -> Result<(), Refusal> {
+/// `field` is the one that `delta` came in.
+fn check_delta(field: &str, sku: &Sku, stock: &Stock, delta: i64) -> Result<(), Refusal> {
     if signed(stock.available) + delta < 0 {
         let detail = format!("{sku}: only {} available to withdraw", stock.available);
         return Err(Refusal::Conflict { detail });
     }
     if signed(stock.total) + delta > signed(TOTAL_MAX) {
-        return Err(invalid("total", format!("{sku}: the total would exceed {TOTAL_MAX}")));
+        return Err(invalid(field, format!("{sku}: the total would exceed {TOTAL_MAX}")));
     }
     Ok(())
 }

@@ -27,13 +27,21 @@ pub struct Event {
 /// Units by SKU.
 pub type Units = BTreeMap<Sku, u64>;
 
+/// How much of what was once reserved a confirmation sold. What it returned does not tell: of an expired hold it takes
+/// only what it sells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Share {
+    Whole,
+    Part,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EventKind {
     /// From available to held.
     Held { id: ReservationId, buyer: Option<Buyer>, lines: Units, deadline: UnixMs },
     /// `lines` from held to sold, `returned` from held to available; the buyer again, because `held` may be trimmed.
-    Confirmed { id: ReservationId, buyer: Option<Buyer>, order: OrderRef, lines: Units, returned: Units },
+    Confirmed { id: ReservationId, buyer: Option<Buyer>, order: OrderRef, lines: Units, returned: Units, share: Share },
     /// From held to available, by the buyer or the shop.
     Released { id: ReservationId, lines: Units },
     /// From held to available, by its deadline.

@@ -1,11 +1,13 @@
 //! Reserve: check everything, then write everything.
 //!
-//! The precedence of refusals is fixed: invalid, unknown SKU, key seen before, closed, pass, sold out, limit.
+//! The precedence of refusals is fixed: invalid, unknown SKU, key seen before, closed, pass, sold out, limit. A grant
+//! repeated under its key is no refusal: only what can't be a reservation under any rules comes before it, so that it
+//! is found again whatever has become of the rules since.
 
 use std::collections::BTreeMap;
 
 use super::{
-    command::{Buyer, Caller, Line, Outcome, Refusal, Reserve, Shortage, Sku, State},
+    command::{Buyer, Caller, Limit, Line, Outcome, Refusal, Reserve, Shortage, Sku, State},
     outbox::{EventKind, Units},
     rows::RowKey,
     settings::TOTAL_MAX,
@@ -49,12 +51,16 @@ impl Sale {
     }
 
     fn check_reserve(&self, now: UnixMs, ask: &Reserve) -> Result<Check, Refusal> {
+        check_lines(&ask.lines)?;
+        let seen = self.records.get(&ask.id);
+        if seen.is_some_and(|record| record.fingerprint == ask.fingerprint) {
+            return Ok(Check::Seen);
+        }
         let hold_ms = self.hold_ms(ask.hold_seconds)?;
-        let units = self.sum(&ask.lines)?;
-        match self.records.get(&ask.id) {
-            Some(record) if record.fingerprint == ask.fingerprint => return Ok(Check::Seen),
-            Some(_) => return Err(Refusal::KeyReused),
-            None => {}
+        let units = sum(&ask.lines);
+        self.check_known(&units)?;
+        if seen.is_some() {
+            return Err(Refusal::KeyReused);
         }
         if self.phase(now) != Phase::Open {
             return Err(Refusal::Closed);
@@ -81,16 +87,10 @@ impl Sale {
         }
     }
 
-    /// The lines with the same SKU summed, every SKU known.
-    pub(super) fn sum(&self, lines: &[Line]) -> Result<Units, Refusal> {
-        check_lines(lines)?;
-        let mut units = BTreeMap::new();
-        for line in lines {
-            *units.entry(line.sku.clone()).or_default() += line.quantity;
-        }
+    fn check_known(&self, units: &Units) -> Result<(), Refusal> {
         match units.keys().find(|sku| !self.stock.contains_key(*sku)) {
             Some(sku) => Err(Refusal::UnknownSku { sku: sku.clone() }),
-            None => Ok(units),
+            None => Ok(()),
         }
     }
 
@@ -142,13 +142,13 @@ impl Sale {
             let has = count.and_then(|count| count.by_sku.get(sku)).copied().unwrap_or(0);
             let used = has.saturating_sub(given_back.get(sku).copied().unwrap_or(0));
             if used + wanted > limit {
-                return Err(Refusal::LimitExceeded { sku: Some(sku.clone()), limit, used });
+                return Err(Refusal::LimitExceeded { what: Limit::UnitsOf { sku: sku.clone() }, limit, used });
             }
         }
         if let Some(limit) = self.rules.max_units_per_buyer {
             let used = count.map_or(0, |count| count.all).saturating_sub(given_back.values().sum());
             if used + units.values().sum::<u64>() > limit {
-                return Err(Refusal::LimitExceeded { sku: None, limit, used });
+                return Err(Refusal::LimitExceeded { what: Limit::Units, limit, used });
             }
         }
         Ok(())
@@ -157,7 +157,7 @@ impl Sale {
     fn check_grants(&self, buyer: &Buyer) -> Result<(), Refusal> {
         match self.buyers.get(buyer) {
             Some(count) if count.grants >= GRANTS_PER_BUYER => {
-                Err(Refusal::LimitExceeded { sku: None, limit: GRANTS_PER_BUYER, used: count.grants })
+                Err(Refusal::LimitExceeded { what: Limit::Grants, limit: GRANTS_PER_BUYER, used: count.grants })
             }
             _ => Ok(()),
         }
@@ -187,7 +187,7 @@ impl Sale {
             extensions: 0,
             extended_by: Vec::new(),
             state: State::Held { deadline, paying: false },
-            late_order: None,
+            late_orders: Vec::new(),
         };
         self.touched.note(|| RowKey::Record(now, ask.id));
         self.records.insert(ask.id, record);
@@ -210,6 +210,15 @@ pub fn check_lines(lines: &[Line]) -> Result<(), Refusal> {
         Some(index) => Err(invalid(format!("lines[{index}].quantity"), format!("must be from 1 to {TOTAL_MAX}"))),
         None => Ok(()),
     }
+}
+
+/// The lines with the same SKU summed.
+pub(super) fn sum(lines: &[Line]) -> Units {
+    let mut units = BTreeMap::new();
+    for line in lines {
+        *units.entry(line.sku.clone()).or_default() += line.quantity;
+    }
+    units
 }
 
 /// A reserve that is not refused.

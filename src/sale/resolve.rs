@@ -2,10 +2,10 @@
 //! record never changes, and the same call again gets the same answer.
 
 use super::{
-    command::{Confirm, Fingerprint, IfExpired, Line, OrderRef, Outcome, Refusal, ReservationId, State},
-    outbox::{EventKind, Units},
-    reserve::invalid,
-    stock::{Move, Record, Sale},
+    command::{Confirm, Fingerprint, IfExpired, Limit, Line, OrderRef, Outcome, Refusal, ReservationId, State},
+    outbox::{EventKind, Share, Units},
+    reserve::{check_lines, invalid, sum},
+    stock::{LATE_ORDERS_MAX, Move, Record, Sale},
 };
 use crate::time::UnixMs;
 
@@ -58,7 +58,7 @@ impl Sale {
         }
         if record.extensions >= EXTENSIONS_MAX {
             let (limit, used) = (u64::from(EXTENSIONS_MAX), u64::from(record.extensions));
-            return (Outcome::Refused(Refusal::LimitExceeded { sku: None, limit, used }), expired);
+            return (Outcome::Refused(Refusal::LimitExceeded { what: Limit::Extensions, limit, used }), expired);
         }
         record.extensions += 1;
         record.extended_by.extend(key);
@@ -85,22 +85,34 @@ impl Sale {
         let (alive, expired) = self.live(now, id);
         match (alive, self.records.get(&id)) {
             (_, None) => (Outcome::Refused(Refusal::UnknownReservation), expired),
+            (_, Some(record)) if record.late_orders.contains(&confirm.order) => {
+                (Outcome::Refused(record.too_late()), expired)
+            }
             (Ok(_), Some(record)) => match self.part(record, confirm.lines.as_deref()) {
                 Err(refusal) => (Outcome::Refused(refusal), expired),
-                Ok(lines) => {
-                    self.sell(now, id, lines, &confirm.order);
+                Ok(part) => {
+                    let levels = self.levels(record.lines.keys());
+                    self.sell(now, id, part, &confirm.order);
+                    self.tell_levels(now, levels);
                     (self.look(id), true)
                 }
             },
             (Err(_), Some(Record { state: State::Confirmed { order, .. }, .. })) if *order == confirm.order => {
                 (self.look(id), expired)
             }
+            (Err(Refusal::Expired | Refusal::Released), Some(record))
+                if record.late_orders.len() >= LATE_ORDERS_MAX =>
+            {
+                let detail =
+                    format!("{LATE_ORDERS_MAX} orders have paid too late for this reservation, and no other can");
+                (Outcome::Refused(Refusal::Conflict { detail }), expired)
+            }
             (Err(Refusal::Expired), Some(_)) if confirm.if_expired == IfExpired::Retake => {
                 self.retake(now, confirm, expired)
             }
             (Err(refusal @ (Refusal::Expired | Refusal::Released)), Some(_)) => {
-                let told = self.tell_paid_too_late(now, id, &confirm.order);
-                (Outcome::Refused(refusal), told || expired)
+                self.tell_paid_too_late(now, id, &confirm.order);
+                (Outcome::Refused(refusal), true)
             }
             (Err(refusal), Some(_)) => (Outcome::Refused(refusal), expired),
         }
@@ -135,27 +147,34 @@ impl Sale {
     }
 
     /// The units to confirm: all of the record, or the part that `lines` names.
-    fn part(&self, record: &Record, lines: Option<&[Line]>) -> Result<Units, Refusal> {
-        let Some(lines) = lines else { return Ok(record.lines.clone()) };
-        let units = self.sum(lines)?;
+    fn part(&self, record: &Record, lines: Option<&[Line]>) -> Result<Part, Refusal> {
+        let Some(lines) = lines else { return Ok(Part { lines: record.lines.clone(), share: Share::Whole }) };
+        check_lines(lines)?;
+        let units = sum(lines);
         for (sku, wanted) in &units {
-            let reserved = record.lines.get(sku).copied().unwrap_or(0);
-            if *wanted > reserved {
-                return Err(invalid("lines", format!("{sku}: {wanted} wanted, {reserved} reserved")));
+            match record.lines.get(sku) {
+                // What was reserved may be sold no more, but its payment needs its answer.
+                Some(reserved) if wanted <= reserved => {}
+                None if !self.stock.contains_key(sku) => return Err(Refusal::UnknownSku { sku: sku.clone() }),
+                reserved => {
+                    let reserved = reserved.copied().unwrap_or(0);
+                    return Err(invalid("lines", format!("{sku}: {wanted} wanted, {reserved} reserved")));
+                }
             }
         }
-        Ok(units)
+        let share = if units == record.lines { Share::Whole } else { Share::Part };
+        Ok(Part { lines: units, share })
     }
 
-    /// Moves `lines` of a live hold from held to sold and lets the rest return.
-    fn sell(&mut self, now: UnixMs, id: ReservationId, lines: Units, order: &OrderRef) {
+    /// Moves the part of a live hold from held to sold and lets the rest return. The caller tells the levels.
+    fn sell(&mut self, now: UnixMs, id: ReservationId, part: Part, order: &OrderRef) {
+        let Part { lines, share } = part;
         let Some(record) = self.record_mut(id) else { return };
         let State::Held { deadline, .. } = record.state else { return };
         let (reserved, buyer) = (std::mem::replace(&mut record.lines, lines.clone()), record.buyer.clone());
         record.state = State::Confirmed { order: order.clone(), at: now };
         self.due.remove(&(deadline, id));
         self.fade(now, id);
-        let levels = self.levels(reserved.keys());
         let mut returned = Units::new();
         for (sku, held) in &reserved {
             let sold = lines.get(sku).copied().unwrap_or(0);
@@ -166,8 +185,7 @@ impl Sale {
                 returned.insert(sku.clone(), held - sold);
             }
         }
-        self.emit(now, EventKind::Confirmed { id, buyer, order: order.clone(), lines, returned });
-        self.tell_levels(now, levels);
+        self.emit(now, EventKind::Confirmed { id, buyer, order: order.clone(), lines, returned, share });
     }
 
     /// A payment for an expired hold takes the units again, if they can be had, and sells them in the same step.
@@ -176,22 +194,25 @@ impl Sale {
         let Some(record) = self.records.get(&id) else {
             return (Outcome::Refused(Refusal::UnknownReservation), expired);
         };
-        let lines = match self.part(record, confirm.lines.as_deref()) {
-            Ok(lines) => lines,
+        let part = match self.part(record, confirm.lines.as_deref()) {
+            Ok(part) => part,
             Err(refusal) => return (Outcome::Refused(refusal), expired),
         };
         let buyer = record.buyer.clone();
-        let short = !self.shortages(&lines, &Units::new()).is_empty();
-        let over = buyer.as_ref().is_some_and(|buyer| self.check_limits(buyer, &lines, &Units::new()).is_err());
+        let short = !self.shortages(&part.lines, &Units::new()).is_empty();
+        let over = buyer.as_ref().is_some_and(|buyer| self.check_limits(buyer, &part.lines, &Units::new()).is_err());
         if (short || over) && self.is_behind(now) {
             return (Outcome::Pending, expired);
         }
         if short || over {
-            let told = self.tell_paid_too_late(now, id, &confirm.order);
-            return (Outcome::Refused(Refusal::Expired), told || expired);
+            self.tell_paid_too_late(now, id, &confirm.order);
+            return (Outcome::Refused(Refusal::Expired), true);
         }
-        self.hold_again(now, id, &lines);
-        self.sell(now, id, lines, &confirm.order);
+        // Before the hold: in one step with it, the units go from available to sold.
+        let levels = self.levels(part.lines.keys());
+        self.hold_again(now, id, &part.lines);
+        self.sell(now, id, part, &confirm.order);
+        self.tell_levels(now, levels);
         (self.look(id), true)
     }
 
@@ -210,15 +231,28 @@ impl Sale {
         self.emit(now, EventKind::Held { id, buyer, lines: lines.clone(), deadline: now });
     }
 
-    /// Tells the shop, once an order, that a payment came for a hold that had died. Whether it was told now.
-    fn tell_paid_too_late(&mut self, now: UnixMs, id: ReservationId, order: &OrderRef) -> bool {
-        let Some(record) = self.record_mut(id) else { return false };
-        if record.late_order.as_ref() == Some(order) {
-            return false;
-        }
-        record.late_order = Some(order.clone());
+    /// Tells the shop that a payment came for a hold that had died, and remembers its order: the shop refunds it, so it
+    /// must not be sold to afterwards.
+    fn tell_paid_too_late(&mut self, now: UnixMs, id: ReservationId, order: &OrderRef) {
+        let Some(record) = self.record_mut(id) else { return };
+        record.late_orders.push(order.clone());
         let lines = record.lines.clone();
         self.emit(now, EventKind::PaidTooLate { id, order: order.clone(), lines });
-        true
+    }
+}
+
+/// Units to confirm.
+struct Part {
+    lines: Units,
+    share: Share,
+}
+
+impl Record {
+    /// What an order that once paid too late is told, then and for ever: even after another order has taken the units.
+    fn too_late(&self) -> Refusal {
+        match self.state {
+            State::Released { .. } => Refusal::Released,
+            State::Held { .. } | State::Confirmed { .. } | State::Expired { .. } => Refusal::Expired,
+        }
     }
 }

@@ -23,6 +23,9 @@ pub const FORGOTTEN_PER_BATCH: usize = 64;
 pub const TOMBSTONE_MS: u64 = 24 * 3600 * 1000;
 /// The most grants of one buyer that are remembered at a time: a bound on what one visitor can make us keep.
 pub const GRANTS_PER_BUYER: u64 = 50;
+/// The most orders that can have paid too late for one reservation: a buyer pays once, perhaps twice, and a shop that
+/// makes a new order of every attempt must not make us keep them without end.
+pub const LATE_ORDERS_MAX: usize = 8;
 
 /// A sale's stock. It is kept as [`super::rows`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +91,9 @@ pub(super) struct Record {
     /// The keys of those extensions that had one.
     pub(super) extended_by: Vec<Fingerprint>,
     pub(super) state: State,
-    /// The order of a payment that came too late, so that its event is emitted once.
-    pub(super) late_order: Option<OrderRef>,
+    /// The orders whose payments came too late, at most [`LATE_ORDERS_MAX`]. Each is told of once and, being refunded,
+    /// never sold to.
+    pub(super) late_orders: Vec<OrderRef>,
 }
 
 /// What came of a batch.

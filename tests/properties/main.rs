@@ -6,5 +6,7 @@ mod line_rate;
 mod line_stock;
 mod line_world;
 mod sale;
+mod sale_again;
+mod sale_late;
 mod sale_rows;
 mod tokens;

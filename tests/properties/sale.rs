@@ -1,13 +1,13 @@
 //! The stock under random commands and a virtual clock: the books are right after every batch, the outbox has
 //! no gaps, and folding it gives the stock. No sweeper runs here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dropgate::{
     id::RoomId,
     sale::{
-        Buyer, Caller, Command, Confirm, IfExpired, Line, OrderRef, Outcome, Refusal, ReservationId, Reserve, Rules,
-        Sale, Sku, State, audit::Ledger, command::Fingerprint, settings::ItemRules,
+        Buyer, Caller, Command, Confirm, Event, EventKind, IfExpired, Line, OrderRef, Outcome, Refusal, ReservationId,
+        Reserve, Rules, Sale, Sku, State, audit::Ledger, command::Fingerprint, settings::ItemRules,
     },
     time::UnixMs,
 };
@@ -15,11 +15,11 @@ use proptest::prelude::*;
 
 const SKUS: [&str; 3] = ["red", "green", "blue"];
 
-fn sku(index: usize) -> Sku {
+pub fn sku(index: usize) -> Sku {
     Sku::parse(SKUS[index % SKUS.len()]).unwrap()
 }
 
-fn buyer(index: usize) -> Buyer {
+pub fn buyer(index: usize) -> Buyer {
     Buyer::parse(&format!("buyer-{}", index % 5)).unwrap()
 }
 
@@ -121,6 +121,7 @@ proptest! {
         let mut now = UnixMs(1_000_000);
         Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: rules(total, Some(5), Some(7)) }]);
         let (mut ledger, mut folded) = (Ledger::default(), 0);
+        let mut too_late = BTreeSet::new();
         for (dt, commands) in batches {
             now = now.plus_ms(dt);
             let before = sale.clone();
@@ -132,8 +133,16 @@ proptest! {
             check_books(sale.as_ref().unwrap(), now, &mut ledger, &mut folded);
             for (command, outcome) in commands.iter().zip(&applied.outcomes) {
                 prop_assert!(never_a_false_refusal(command, outcome));
+                prop_assert!(late_for_ever(&mut too_late, command, outcome), "{command:?}: {outcome:?}");
             }
         }
+        let mut told = BTreeSet::new();
+        for event in events(sale.as_ref().unwrap()) {
+            if let EventKind::PaidTooLate { id, order, .. } = event.kind {
+                prop_assert!(told.insert((id, order)), "told twice");
+            }
+        }
+        prop_assert_eq!(told, too_late);
     }
 
     #[test]
@@ -163,6 +172,26 @@ fn never_a_false_refusal(command: &Command, outcome: &Outcome) -> bool {
             !lines.is_empty() && lines.iter().all(|line| line.wanted > line.available)
         }
         _ => true,
+    }
+}
+
+/// Whether an order that was once refused as too late still is.
+fn late_for_ever(late: &mut BTreeSet<(ReservationId, OrderRef)>, command: &Command, outcome: &Outcome) -> bool {
+    let Command::Confirm(confirm) = command else { return true };
+    let key = (confirm.id, confirm.order.clone());
+    let is_late = matches!(outcome, Outcome::Refused(Refusal::Expired | Refusal::Released));
+    let was_late = late.contains(&key);
+    if is_late {
+        late.insert(key);
+    }
+    is_late || !was_late
+}
+
+/// All events kept.
+pub fn events(sale: &Sale) -> Vec<Event> {
+    match ask(sale, UnixMs(0), Command::Events { after: 0, limit: usize::MAX }) {
+        Outcome::Events(events) => events,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -231,30 +260,4 @@ fn a_pass_is_required_where_the_sale_says_so() {
     }
     let live = Caller::Pass { room, deadline: now.plus_ms(1) };
     assert!(matches!(Sale::apply(&mut sale, now, &[with(live)]).outcomes[0], Outcome::Reservation(_)));
-}
-
-#[test]
-fn a_late_payment_gets_the_units_again_or_is_told_once() {
-    let mut sale = None;
-    let start = UnixMs(1_000_000);
-    Sale::apply(&mut sale, start, &[Command::Configure { version: 1, born: 1, rules: rules(1, None, None) }]);
-    Sale::apply(&mut sale, start, &[reserve(1, 0, 1)]);
-    let late = start.plus_ms(1_000);
-    let pay = |if_expired| {
-        let order = OrderRef::parse("o1").unwrap();
-        Command::Confirm(Confirm { id: ReservationId(1), order, lines: None, if_expired })
-    };
-    Sale::apply(&mut sale, late, &[reserve(2, 1, 1)]);
-    for _ in 0..3 {
-        let refused = Sale::apply(&mut sale, late, &[pay(IfExpired::Retake)]).outcomes.remove(0);
-        assert_eq!(refused, Outcome::Refused(Refusal::Expired));
-    }
-    let told = |sale: &Sale| {
-        let Outcome::Events(events) = ask(sale, late, Command::Events { after: 0, limit: 1000 }) else { panic!() };
-        events.iter().filter(|e| matches!(e.kind, dropgate::sale::EventKind::PaidTooLate { .. })).count()
-    };
-    assert_eq!(told(sale.as_ref().unwrap()), 1);
-    Sale::apply(&mut sale, late, &[Command::Release { id: ReservationId(2) }]);
-    let retaken = Sale::apply(&mut sale, late, &[pay(IfExpired::Retake)]).outcomes.remove(0);
-    assert!(matches!(retaken, Outcome::Reservation(r) if matches!(r.state, State::Confirmed { .. })));
 }

@@ -101,7 +101,7 @@ impl Kind {
                 lines: lines(&units),
                 expires_at: Timestamp(deadline),
             },
-            EventKind::Confirmed { id, buyer, order, lines: units, returned } => Self::Confirmed {
+            EventKind::Confirmed { id, buyer, order, lines: units, returned, share: _ } => Self::Confirmed {
                 reservation: name(id),
                 buyer: buyer.map(Into::into),
                 order: order.into(),
