@@ -16,7 +16,7 @@ use futures_util::{
 use super::{Instance, LiveRoom, LiveSale, directory::Directory};
 use crate::{
     id::SaleId,
-    room::{Command, Grant, SessionRef, StockGate, StockNews},
+    room::{Command, Grant, SalePhase, SessionRef, StockGate, StockNews},
     sale::{
         self, Buyer, Event, EventKind, Outcome, Share,
         view::{Header, Phase},
@@ -118,9 +118,9 @@ impl Instance {
             let Some(view) = room.lane.view() else { return Ok(()) };
             let known = view.stock.filter(|stock| stock.born == header.born);
             if let Some(stock) = known.filter(|stock| stock.seq >= header.seq) {
-                let is_other = stock.seq == header.seq && stock.available != for_sale(header);
+                let is_other = stock.seq == header.seq && stock.phase != phase(sale, header, self.clock.now());
                 let is_due = is_other || is_to_hear_again(room, self.clock.now());
-                return if is_due { confirm(room, header).await } else { Ok(()) };
+                return if is_due { self.say(room, sale, header, header.seq, Vec::new()).await } else { Ok(()) };
             }
             // To a room that knows nothing, only the latest events say anything of those inside.
             let from_here = header.seq.saturating_sub(EVENTS_AT_ONCE as u64);
@@ -129,12 +129,37 @@ impl Instance {
             let is_last = page.events.len() < EVENTS_AT_ONCE;
             let seq = page.events.last().map_or(after, |event| event.seq);
             let grants = page.events.iter().filter_map(grant).collect();
-            room.lane.submit(Command::SetStock(news(page.header, seq, grants))).await?;
+            self.say(room, sale, page.header, seq, grants).await?;
             if is_last {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Says to a room what a header does, of which the events up to `seq` have been looked through. Units taken after
+    /// those are left out of `available` already and their takers still counted as looking, so the line calls too few
+    /// rather than too many.
+    async fn say(
+        &self,
+        room: &LiveRoom,
+        sale: &LiveSale,
+        header: Header,
+        seq: u64,
+        grants: Vec<Grant>,
+    ) -> Result<(), StoreError> {
+        let news = StockNews {
+            sale: sale.id.clone(),
+            born: header.born,
+            // One store, one history: terms begin with stores that can lose some of theirs.
+            term: 0,
+            seq,
+            available: header.available,
+            held: header.held,
+            phase: phase(sale, header, self.clock.now()),
+            grants,
+        };
+        room.lane.submit(Command::SetStock(news)).await.map(drop)
     }
 
     /// Ends the sessions of those who have bought the whole of a reservation since this last looked.
@@ -197,22 +222,18 @@ fn is_to_hear_again(room: &LiveRoom, now: UnixMs) -> bool {
     room.document.stock_gate == StockGate::Hold && is_worn && room.wants_tick(now)
 }
 
-async fn confirm(room: &LiveRoom, header: Header) -> Result<(), StoreError> {
-    room.lane.submit(Command::SetStock(news(header, header.seq, Vec::new()))).await.map(drop)
-}
-
-/// What a header says, of which the events up to `seq` have been looked through. Units taken after those are left out of
-/// `available` already and their takers still counted as looking, so the line calls too few rather than too many.
-fn news(header: Header, seq: u64, grants: Vec<Grant>) -> StockNews {
-    // One store, one history: terms begin with stores that can lose some of theirs.
-    StockNews { born: header.born, term: 0, seq, available: for_sale(header), held: header.held, grants }
-}
-
-/// The units that can still be had. Where the sale has closed nobody shall be led in for those that are left.
-fn for_sale(header: Header) -> u64 {
+/// Whether the sale sells at `now`. By the clock: of a sale that nobody asks anything the last header may be from before
+/// it opened or closed, and its rooms are to know within a look all the same. A header of another version than the
+/// document's knows better than that.
+fn phase(sale: &LiveSale, header: Header, now: UnixMs) -> SalePhase {
+    let (opens, closes) = (sale.document.opens_at.map(|at| at.0), sale.document.closes_at.map(|at| at.0));
     match header.phase {
-        Phase::Closed => 0,
-        Phase::Scheduled | Phase::Open => header.available,
+        _ if header.version == sale.version && closes.is_some_and(|at| at <= now) => SalePhase::Closed,
+        _ if header.version == sale.version && opens.is_some_and(|at| now < at) => SalePhase::Scheduled,
+        _ if header.version == sale.version => SalePhase::Open,
+        Phase::Scheduled => SalePhase::Scheduled,
+        Phase::Open => SalePhase::Open,
+        Phase::Closed => SalePhase::Closed,
     }
 }
 

@@ -16,7 +16,8 @@
 //! a postponed opening, or `held_back`.
 //!
 //! The chance of a visitor to get a unit, where the stock is known: everyone before it (ahead in line, called, or inside
-//! without a reservation) is thought to take one, and of the units held a quarter to come back:
+//! without a reservation) is thought to take one, and of the units held a quarter to come back. In a sale that has closed
+//! it is unlikely whatever there is:
 //!
 //! ```text
 //! likely = ahead + outstanding + undecided < available + floor(held / 4)
@@ -24,7 +25,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::view::{HeldBack, Phase, View};
+use super::{
+    stock::SalePhase,
+    view::{HeldBack, Phase, View},
+};
 
 /// A wait in whole seconds, as an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +76,9 @@ const HELD_PER_RETURN: u64 = 4;
 pub fn chance(view: &View, ahead: u64) -> Option<Chance> {
     let stock = view.stock?;
     let before = ahead.saturating_add(view.outstanding()).saturating_add(view.undecided);
-    let units = stock.available.saturating_add(stock.held / HELD_PER_RETURN);
+    let units = match stock.phase {
+        SalePhase::Scheduled | SalePhase::Open => stock.available.saturating_add(stock.held / HELD_PER_RETURN),
+        SalePhase::Closed => 0,
+    };
     Some(if before < units { Chance::Likely } else { Chance::Unlikely })
 }

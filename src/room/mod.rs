@@ -21,10 +21,10 @@ pub mod view;
 pub use command::{Command, Epoch, Holder, Outcome, Place, Position, Refusal, Session, SessionRef, Standing, Tag};
 pub use line::{Applied, Room};
 pub use settings::{Document, Mode, Rules, StockGate};
-pub use stock::{Grant, Stock, StockNews};
+pub use stock::{Grant, SalePhase, Stock, StockNews};
 pub use validate::Logo;
 pub use view::{HeldBack, Phase, View};
 
 /// The version of the line's behaviour. To be raised whenever the same commands at the same times would leave
 /// another state than before: a store must not replay what was written under other rules.
-pub const RULES_VERSION: u64 = 2;
+pub const RULES_VERSION: u64 = 3;

@@ -21,9 +21,9 @@ use super::{
     bounds::{STOCK_REFRESH_MS, STOCK_STALE_MS},
     command::SessionRef,
 };
-use crate::time::UnixMs;
+use crate::{id::SaleId, time::UnixMs};
 
-/// The stock as a room last heard of it.
+/// The stock of the sale that the room's settings name, as the room last heard of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stock {
     /// Tells apart sales that had the same id one after the other: the later one has the higher.
@@ -36,18 +36,33 @@ pub struct Stock {
     pub available: u64,
     /// Units of all SKUs in reservations that may still end without a sale.
     pub held: u64,
+    /// Whether they can be reserved now.
+    pub phase: SalePhase,
     /// The room's time at which this was last said to be so.
     pub at: UnixMs,
+}
+
+/// Whether the sale behind a room sells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SalePhase {
+    /// Its units are there and will be on sale: nobody is led in for them yet.
+    Scheduled,
+    Open,
+    /// Nothing can be reserved any more, neither what was left nor what comes back.
+    Closed,
 }
 
 /// What there is to say of the stock to everyone who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
+    /// There are units to be had, or will be once the sale opens.
     InStock,
     /// Everything is in somebody's basket and may come back.
     AllHeld,
-    /// Nothing is left, and nothing can come back by itself.
+    /// Nothing is left, and nothing can come back by itself. In a closed sale that is so whatever is still held: its
+    /// holders may yet buy, but what they give up nobody can have.
     SoldOut,
 }
 
@@ -63,6 +78,9 @@ pub struct Grant {
 /// What a sale says of itself to its rooms.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StockNews {
+    /// Whose stock it is. News of any other sale than the room's own are passed over: they may have been under way while
+    /// the room was given another sale, whose news would all count as older if these were taken.
+    pub sale: SaleId,
     /// As in [`Stock`].
     pub born: u64,
     pub term: u64,
@@ -70,6 +88,7 @@ pub struct StockNews {
     pub seq: u64,
     pub available: u64,
     pub held: u64,
+    pub phase: SalePhase,
     /// What was granted since the room's last news, in order. One that the room has heard of counts once.
     pub grants: Vec<Grant>,
 }
@@ -82,10 +101,18 @@ impl Stock {
 
     /// What there is to say.
     pub fn level(&self) -> Level {
-        match (self.available, self.held) {
-            (0, 0) => Level::SoldOut,
-            (0, _) => Level::AllHeld,
-            _ => Level::InStock,
+        match (self.phase, self.available, self.held) {
+            (SalePhase::Closed, ..) | (_, 0, 0) => Level::SoldOut,
+            (SalePhase::Scheduled | SalePhase::Open, 0, _) => Level::AllHeld,
+            (SalePhase::Scheduled | SalePhase::Open, ..) => Level::InStock,
+        }
+    }
+
+    /// Units that somebody led in now could reserve.
+    pub fn reservable(&self) -> u64 {
+        match self.phase {
+            SalePhase::Open => self.available,
+            SalePhase::Scheduled | SalePhase::Closed => 0,
         }
     }
 

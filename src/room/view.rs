@@ -93,6 +93,7 @@ pub enum HeldBack {
     ShopFull,
     /// As many are called and have not come as overcall allows: places pass on as they lapse.
     NoShows,
-    /// As many are called or inside as there are units, or nothing is known of the stock: what comes back calls the next.
+    /// As many are called or inside as there are units, or the sale is not open, or nothing is known of the stock: what
+    /// comes back, and the opening, call the next.
     Stock,
 }

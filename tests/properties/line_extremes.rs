@@ -4,8 +4,8 @@
 use dropgate::{
     id::SaleId,
     room::{
-        Command, Grant, Holder, Mode, Outcome, Place, Refusal, Room, Rules, SessionRef, StockGate, StockNews, Tag,
-        bounds, estimate,
+        Command, Grant, Holder, Mode, Outcome, Place, Refusal, Room, Rules, SalePhase, SessionRef, StockGate,
+        StockNews, Tag, bounds, estimate,
     },
     time::UnixMs,
 };
@@ -64,8 +64,21 @@ fn command() -> impl Strategy<Value = Command> {
         any_number().prop_map(|exchanged| Holder::Browser { exchanged: UnixMs(exchanged) })
     ];
     let grant = (any_number(), prop::option::of(name())).prop_map(|(seq, session)| Grant { seq, session });
-    let news = (0..3u64, any_number(), any_number(), any_number(), any_number(), prop::collection::vec(grant, 0..4))
-        .prop_map(|(born, term, seq, available, held, grants)| StockNews { born, term, seq, available, held, grants });
+    let sale = prop_oneof![9 => Just("drop"), 1 => Just("former")].prop_map(|id| SaleId::parse(id).unwrap());
+    let phase = prop_oneof![1 => Just(SalePhase::Scheduled), 4 => Just(SalePhase::Open), 1 => Just(SalePhase::Closed)];
+    let age = (0..3u64, any_number(), any_number());
+    let news = (sale, age, any_number(), any_number(), phase, prop::collection::vec(grant, 0..4)).prop_map(
+        |(sale, (born, term, seq), available, held, phase, grants)| StockNews {
+            sale,
+            born,
+            term,
+            seq,
+            available,
+            held,
+            phase,
+            grants,
+        },
+    );
     prop_oneof![
         2 => (any_number(), epoch(), rules())
             .prop_map(|(version, first_epoch, rules)| Command::Configure { version, first_epoch, rules }),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dropgate::{
     room::{
-        Applied, Command, Grant, Holder, Mode, Outcome, Place, Refusal, Room, Rules, Session, SessionRef, Standing,
-        StockGate, StockNews, Tag, View,
+        Applied, Command, Grant, Holder, Mode, Outcome, Place, Refusal, Room, Rules, SalePhase, Session, SessionRef,
+        Standing, StockGate, StockNews, Tag, View,
         bounds::{GROWTH_MS, PERMIT},
         view::Phase,
     },
@@ -270,7 +270,7 @@ impl World {
         };
         let grants = grants.into_iter().map(grant).collect();
         let (seq, available, held) = self.stock;
-        self.send(&Command::SetStock(StockNews { born: 1, term: 0, seq, available, held, grants }));
+        self.send(&Command::SetStock(news(seq, available, held, grants)));
         if let (Some(stock), true) = (self.view().stock, newer > 0) {
             assert_eq!((stock.seq, stock.available, stock.held), self.stock);
         }
@@ -281,10 +281,11 @@ impl World {
         self.tick();
         let kept = self.room.clone();
         let Some(stock) = self.view().stock else { return };
-        let news =
-            StockNews { born: 1, term: 0, seq: stock.seq - 1, available: 1_000_000, held: 0, grants: Vec::new() };
-        self.send(&Command::SetStock(news));
+        self.send(&Command::SetStock(news(stock.seq - 1, 1_000_000, 0, Vec::new())));
         assert_eq!(self.room, kept, "an older seq never wins");
+        let former = dropgate::id::SaleId::parse("former").unwrap();
+        self.send(&Command::SetStock(StockNews { sale: former, born: 9, ..news(1, 1_000_000, 0, Vec::new()) }));
+        assert_eq!(self.room, kept, "another sale's word never counts");
     }
 
     pub fn forget_stock(&mut self) {
@@ -405,4 +406,9 @@ pub enum SessionAct {
     Renew,
     Check,
     Exchange,
+}
+
+fn news(seq: u64, available: u64, held: u64, grants: Vec<Grant>) -> StockNews {
+    let sale = dropgate::id::SaleId::parse("drop").unwrap();
+    StockNews { sale, born: 1, term: 0, seq, available, held, phase: SalePhase::Open, grants }
 }

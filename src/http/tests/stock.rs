@@ -1,7 +1,10 @@
 //! What visitors are told of the stock.
 
 use super::*;
-use crate::room::{Command, StockNews};
+use crate::{
+    id::SaleId,
+    room::{Command, SalePhase, StockNews},
+};
 
 /// A room whose line knows of a sale of 100 units.
 async fn with_sale(gate: &str, show_numbers: bool) -> Bench {
@@ -16,7 +19,8 @@ async fn with_sale(gate: &str, show_numbers: bool) -> Bench {
 impl Bench {
     /// What a sale that came later than the one at hand would say, so that nothing contradicts it.
     async fn hear(&self, seq: u64, available: u64, held: u64) {
-        let news = StockNews { born: u64::MAX, term: 0, seq, available, held, grants: Vec::new() };
+        let (sale, phase) = (SaleId::parse("drop").unwrap(), SalePhase::Open);
+        let news = StockNews { sale, born: u64::MAX, term: 0, seq, available, held, phase, grants: Vec::new() };
         self.context.instance.room("main").unwrap().lane.submit(Command::SetStock(news)).await.unwrap();
     }
 

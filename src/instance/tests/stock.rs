@@ -149,6 +149,7 @@ async fn nobody_is_led_into_a_sale_that_has_closed() {
         shop.join(9).await;
         let view = shop.look().await;
         assert_eq!((view.head, view.stock.unwrap().available), (1, 3));
+        shop.reserve(1, "somebody", 2).await;
         shop.bench.pass_ms(10_000);
         assert_eq!(shop.look().await.stock.unwrap().level(), room::stock::Level::SoldOut, "{gate}");
         shop.bench.pass_ms(60_000);
@@ -156,6 +157,35 @@ async fn nobody_is_led_into_a_sale_that_has_closed() {
         shop.room(room::Command::Tick).await;
         assert_eq!(shop.look().await.head, if gate == "hold" { 1 } else { 2 });
     }
+}
+
+#[tokio::test]
+async fn an_idle_room_that_informs_learns_of_the_closing() {
+    let shop = Shop::of(3, json!({"stock_gate": "inform"})).await;
+    let closing = json!({"closes_at": "2027-01-15T08:00:10Z"});
+    shop.instance.patch_sale("drop", &closing, Expect::Any).await.unwrap();
+    assert_eq!(shop.look().await.stock.unwrap().level(), room::stock::Level::InStock);
+    shop.bench.pass_ms(9_999);
+    assert_eq!(shop.look().await.stock.unwrap().level(), room::stock::Level::InStock);
+    shop.bench.pass_ms(1);
+    assert_eq!(shop.look().await.stock.unwrap().level(), room::stock::Level::SoldOut);
+    let later = json!({"closes_at": "2027-01-15T08:00:20Z"});
+    shop.instance.patch_sale("drop", &later, Expect::Any).await.unwrap();
+    assert_eq!(shop.look().await.stock.unwrap().level(), room::stock::Level::InStock, "it was put off");
+}
+
+#[tokio::test]
+async fn nobody_is_led_into_a_sale_before_it_opens() {
+    let shop = Shop::open(3).await;
+    let opening = json!({"opens_at": "2027-01-15T08:00:10Z"});
+    shop.instance.patch_sale("drop", &opening, Expect::Any).await.unwrap();
+    shop.join(9).await;
+    let view = shop.look().await;
+    assert_eq!((view.head, view.stock.unwrap().level()), (0, room::stock::Level::InStock));
+    shop.bench.pass_ms(9_999);
+    assert_eq!(shop.look().await.head, 0);
+    shop.bench.pass_ms(1);
+    assert_eq!(shop.look().await.head, 3, "the first look after the opening calls");
 }
 
 #[tokio::test]

@@ -13,16 +13,19 @@ use crate::{
 };
 
 impl Room {
-    /// Takes what the sale says of itself, before the tick that comes with it calls anybody. What is older than what is
-    /// known changes nothing; the same again only says that it still holds, which is written down no more often than it
+    /// Takes what the sale says of itself, before the tick that comes with it calls anybody. What is of another sale than
+    /// the room's, or older than what is known, changes nothing; the same again only says that it still holds, which is written down no more often than it
     /// needs to be.
     pub(super) fn set_stock(&mut self, now: UnixMs, news: &StockNews) -> Applied {
         let known = self.stock.map(|stock| stock.age());
         let told = (news.born, news.term, news.seq);
         let again = self.stock.filter(|_| known == Some(told));
-        // A sale that closes has no more to sell, and no event to tell of it.
-        let is_new = known < Some(told) || again.is_some_and(|s| (s.available, s.held) != (news.available, news.held));
+        // A sale that opens or closes has no event to tell of it.
+        let is_other =
+            |stock: Stock| (stock.available, stock.held, stock.phase) != (news.available, news.held, news.phase);
+        let is_new = known < Some(told) || again.is_some_and(is_other);
         let is_wanted = match self.rules.stock_gate {
+            _ if self.rules.sale.as_ref() != Some(&news.sale) => false,
             StockGate::Off => false,
             StockGate::Inform => is_new,
             StockGate::Hold => is_new || again.is_some_and(|stock| stock.wants_refresh(now)),
@@ -42,6 +45,7 @@ impl Room {
                 seq: news.seq,
                 available: news.available.min(UNITS_MAX),
                 held: news.held.min(UNITS_MAX),
+                phase: news.phase,
                 at: now,
             });
         });
@@ -74,7 +78,7 @@ impl Room {
         }
         let meant_for_others = self.outstanding().saturating_add(self.sessions.undecided());
         let known = self.stock.filter(|stock| now < stock.good_until());
-        known.map_or(0, |stock| stock.available.saturating_sub(meant_for_others))
+        known.map_or(0, |stock| stock.reservable().saturating_sub(meant_for_others))
     }
 
     /// Until when, after the last change, the stock let the line move.

@@ -8,7 +8,7 @@ use crate::{
         command::{Command, Outcome, Refusal, SessionRef, Tag},
         estimate::{self, Chance},
         settings::{Rules, StockGate},
-        stock::{Grant, Level, StockNews},
+        stock::{Grant, Level, SalePhase, StockNews},
     },
     time::UnixMs,
 };
@@ -18,7 +18,8 @@ fn holding() -> Rules {
 }
 
 fn news(seq: u64, available: u64, held: u64) -> StockNews {
-    StockNews { born: 1, term: 0, seq, available, held, grants: Vec::new() }
+    let sale = SaleId::parse("drop").unwrap();
+    StockNews { sale, born: 1, term: 0, seq, available, held, phase: SalePhase::Open, grants: Vec::new() }
 }
 
 impl Bench {
@@ -153,6 +154,7 @@ fn another_sale_is_another_stock() {
     let other = Rules { sale: SaleId::parse("other").ok(), ..holding() };
     bench.send(Command::Configure { version: 2, first_epoch: 1, rules: other });
     assert_eq!(bench.view().stock, None);
+    bench.send(Command::Configure { version: 3, first_epoch: 1, rules: holding() });
     bench.hear(9, 5, 0);
     bench.send(Command::SetStock(StockNews { born: 2, ..news(1, 2, 0) }));
     assert_eq!(bench.view().stock.unwrap().available, 2, "made anew under its id");
@@ -160,6 +162,57 @@ fn another_sale_is_another_stock() {
     assert_eq!(bench.view().stock.unwrap().available, 2);
     bench.send(Command::ForgetStock);
     assert_eq!(bench.view().stock, None);
+}
+
+#[test]
+fn a_late_word_of_the_former_sale_stops_nobody() {
+    let mut bench = Bench::new(holding());
+    bench.send(Command::Join { count: 9 });
+    let former = StockNews { born: 7, ..news(9, 0, 3) };
+    bench.send(Command::SetStock(former.clone()));
+    let other = SaleId::parse("other").unwrap();
+    let rules = Rules { sale: Some(other.clone()), ..holding() };
+    bench.send(Command::Configure { version: 2, first_epoch: 1, rules });
+    bench.send(Command::SetStock(former.clone()));
+    assert_eq!(bench.view().stock, None, "it was under way while the room got another sale");
+    let own = StockNews { sale: other, ..news(1, 4, 0) };
+    bench.send(Command::SetStock(own));
+    assert_eq!(
+        (bench.view().head, bench.view().stock.unwrap().available),
+        (4, 4),
+        "though this one was born before it"
+    );
+    bench.send(Command::SetStock(former));
+    assert_eq!(bench.view().stock.unwrap().available, 4);
+}
+
+#[test]
+fn nobody_is_called_before_the_sale_opens_or_after_it_closes() {
+    let mut bench = Bench::new(holding());
+    bench.send(Command::Join { count: 9 });
+    let mut hear = |phase, available, held| {
+        bench.send(Command::SetStock(StockNews { phase, ..news(1, available, held) }));
+        let view = bench.view();
+        (view.head, view.held_back, view.stock.unwrap().level(), estimate::chance(&view, 0))
+    };
+    let (stock, likely, unlikely) = (Some(HeldBack::Stock), Some(Chance::Likely), Some(Chance::Unlikely));
+    assert_eq!(hear(SalePhase::Scheduled, 5, 0), (0, stock, Level::InStock, likely));
+    assert_eq!(hear(SalePhase::Open, 2, 3), (2, stock, Level::InStock, unlikely));
+    assert_eq!(hear(SalePhase::Closed, 5, 3), (2, stock, Level::SoldOut, unlikely));
+    assert_eq!(hear(SalePhase::Closed, 0, 90), (2, stock, Level::SoldOut, unlikely), "what comes back nobody can have");
+    assert_eq!(hear(SalePhase::Open, 0, 3), (2, stock, Level::AllHeld, unlikely));
+}
+
+#[test]
+fn places_given_back_at_the_front_do_not_wait_for_units() {
+    let mut bench = Bench::new(holding());
+    bench.send(Command::Join { count: 9 });
+    bench.hear(1, 0, 0);
+    for position in [3, 2, 1] {
+        bench.send(Command::Leave { place: crate::room::Place { epoch: 1, position } });
+    }
+    let view = bench.view();
+    assert_eq!((view.waiting(), view.lapsed, view.outstanding()), (6, 3, 0));
 }
 
 #[test]

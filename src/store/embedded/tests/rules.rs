@@ -4,12 +4,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::{
     id::SaleId,
-    room::{Command, Document, Grant, Place, RULES_VERSION, Room, Rules, SessionRef, StockGate, StockNews, Tag},
+    room::{
+        Command, Document, Grant, Place, RULES_VERSION, Room, Rules, SalePhase, SessionRef, StockGate, StockNews, Tag,
+    },
     time::UnixMs,
 };
 
 /// What the script below left behind when [`RULES_VERSION`] was last set, as the journal would keep it.
-const KNOWN: (u64, &str) = (2, "b2d7e93af4bea409");
+const KNOWN: (u64, &str) = (3, "e2008aa79dd51b01");
 
 /// Every kind of command, with times at which sessions end, calls lapse and the head moves.
 fn script() -> Vec<(u64, Command)> {
@@ -21,8 +23,11 @@ fn script() -> Vec<(u64, Command)> {
         serde_json::from_str::<Document>(&text).unwrap().rules()
     };
     let holding = |rules| Rules { sale: SaleId::parse("s").ok(), stock_gate: StockGate::Hold, ..rules };
-    let news =
-        |seq, available, grants| Command::SetStock(StockNews { born: 1, term: 0, seq, available, held: 1, grants });
+    let of = |sale: &str, phase, seq, available, grants| {
+        let sale = SaleId::parse(sale).unwrap();
+        Command::SetStock(StockNews { sale, born: 1, term: 0, seq, available, held: 1, phase, grants })
+    };
+    let news = |seq, available, grants| of("s", SalePhase::Open, seq, available, grants);
     let place = |position| Place { epoch: 1, position };
     let session = |position| SessionRef { epoch: 1, position, tag: Tag(position) };
     let claim = |position| Command::Claim { place: place(position), tag: Tag(position) };
@@ -55,6 +60,10 @@ fn script() -> Vec<(u64, Command)> {
         (47_000, Command::Tick),
         (47_100, news(9, 4, vec![Grant { seq: 9, session: None }])),
         (47_200, Command::ForgetStock),
+        (47_300, of("another", SalePhase::Open, 20, 3, Vec::new())),
+        (47_400, of("s", SalePhase::Scheduled, 9, 5, Vec::new())),
+        (47_500, of("s", SalePhase::Open, 9, 5, Vec::new())),
+        (47_600, of("s", SalePhase::Closed, 9, 9, Vec::new())),
     ]
 }
 
