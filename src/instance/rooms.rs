@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// How often a patch without a stated version is tried again because somebody else wrote in between.
+/// How often a patch without a stated version is tried again because another instance wrote in between.
 pub(super) const PATCH_TRIES: usize = 5;
 
 /// A room after a write.
@@ -31,6 +31,11 @@ impl Instance {
     /// Nothing changed, except where the store was lost underway.
     pub async fn put_room(&self, document: &Document, expect: Expect) -> Result<PutRoom, OperateError> {
         let _operating = self.operating.lock().await;
+        self.write_room(document, expect).await
+    }
+
+    /// The same for who holds the lock of operators.
+    async fn write_room(&self, document: &Document, expect: Expect) -> Result<PutRoom, OperateError> {
         let created = self.documents.put_room(document, expect).await?;
         self.refresh().await?;
         let room = self.room(document.id.as_str()).ok_or(OperateError::Unknown)?;
@@ -42,6 +47,8 @@ impl Instance {
     /// # Errors
     /// As for [`Instance::put_room`].
     pub async fn patch_room(&self, id: &str, patch: &Value, expect: Expect) -> Result<PutRoom, OperateError> {
+        // From before the room is looked at: patches here come one after the other, and none undoes another.
+        let _operating = self.operating.lock().await;
         for _ in 0..PATCH_TRIES {
             let room = self.room(id).ok_or(OperateError::Unknown)?;
             if let Expect::Version(version) = expect
@@ -50,8 +57,8 @@ impl Instance {
                 return Err(OperateError::Stale { found: Some(room.version) });
             }
             let document = patched(&room.document, patch)?;
-            match self.put_room(&document, Expect::Version(room.version)).await {
-                // Somebody wrote in between, perhaps through another instance: see what, and patch that.
+            match self.write_room(&document, Expect::Version(room.version)).await {
+                // Another instance wrote in between: see what, and patch that.
                 Err(OperateError::Stale { .. }) => self.refresh().await?,
                 other => return other,
             }

@@ -39,8 +39,22 @@ impl Instance {
     /// vanish.
     pub async fn put_sale(&self, document: &Document, expect: Expect) -> Result<PutSale, OperateError> {
         let _operating = self.operating.lock().await;
+        self.write_sale(document, expect).await
+    }
+
+    /// The same for who holds the lock of operators.
+    async fn write_sale(&self, document: &Document, expect: Expect) -> Result<PutSale, OperateError> {
         document.validate()?;
-        if let Some(sale) = self.sale(document.id.as_str()) {
+        let id = document.id.as_str();
+        if self.sale(id).is_some_and(|sale| contradicts(expect, sale.version)) {
+            // Another instance may have written what is expected, and this one not seen it yet.
+            self.refresh().await?;
+        }
+        if let Some(sale) = self.sale(id) {
+            // Whoever does not know what stands there is told that first; the catalog has the last word on it.
+            if contradicts(expect, sale.version) {
+                return Err(OperateError::Stale { found: Some(sale.version) });
+            }
             consider(&sale, document).await?;
         }
         let created = self.documents.put(Kind::Sale, document.id.to_string(), document, expect).await?;
@@ -59,6 +73,8 @@ impl Instance {
     /// # Errors
     /// As for [`Instance::put_sale`].
     pub async fn patch_sale(&self, id: &str, patch: &Value, expect: Expect) -> Result<PutSale, OperateError> {
+        // From before the sale is looked at: patches here come one after the other, and none undoes another.
+        let _operating = self.operating.lock().await;
         for _ in 0..PATCH_TRIES {
             let sale = self.sale(id).ok_or(OperateError::Unknown)?;
             if let Expect::Version(version) = expect
@@ -67,8 +83,8 @@ impl Instance {
                 return Err(OperateError::Stale { found: Some(sale.version) });
             }
             let document = patched(&*sale.document, patch)?;
-            match self.put_sale(&document, Expect::Version(sale.version)).await {
-                // Somebody wrote in between, perhaps through another instance: see what, and patch that.
+            match self.write_sale(&document, Expect::Version(sale.version)).await {
+                // Another instance wrote in between: see what, and patch that.
                 Err(OperateError::Stale { .. }) => self.refresh().await?,
                 other => return other,
             }
@@ -143,6 +159,15 @@ impl Instance {
             Ok(_) | Err(OperateError::Stale { .. }) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// Whether a write that expects this can't be meant for the version that stands there.
+fn contradicts(expect: Expect, found: u64) -> bool {
+    match expect {
+        Expect::Any => false,
+        Expect::Absent => true,
+        Expect::Version(version) => version != found,
     }
 }
 

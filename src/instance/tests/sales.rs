@@ -310,3 +310,36 @@ async fn a_crowd_is_shown_items_of_the_last_second() {
     bench.pass_ms(1_000);
     assert!(Arc::ptr_eq(&second, &recent().await), "nothing changed: the same value");
 }
+
+#[tokio::test]
+async fn who_does_not_know_what_stands_there_is_told_that_first() {
+    let bench = Bench::new();
+    let instance = bench.instance().await;
+    let version = instance.put_sale(&of_b(10), Expect::Absent).await.unwrap().sale.version;
+    bench.hold(1, 8).await;
+    for expect in [Expect::Absent, Expect::Version(version + 1)] {
+        let refused = instance.put_sale(&of_b(5), expect).await.err();
+        assert_eq!(refused, Some(OperateError::Stale { found: Some(version) }), "{expect:?}");
+    }
+    let refused = instance.put_sale(&of_b(5), Expect::Version(version)).await.err();
+    assert!(matches!(refused, Some(OperateError::Conflict(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn patches_at_the_same_time_all_count() {
+    let bench = Bench::new();
+    let instance = bench.instance().await;
+    instance.put_sale(&of_b(10), Expect::Absent).await.unwrap();
+    let (settings, values) = (["name", "max_units_per_buyer"], 0..10_u64);
+    let value = |setting: &str, n: u64| if setting == "name" { json!(format!("Drop {n}")) } else { json!(n + 1) };
+    let patch = |setting: &'static str, n| {
+        let (instance, patch) = (&instance, json!({ setting: value(setting, n) }));
+        async move { instance.patch_sale("drop", &patch, Expect::Any).await.map(drop) }
+    };
+    let patches = settings.iter().flat_map(|setting| values.clone().map(move |n| patch(setting, n)));
+    for patched in futures_util::future::join_all(patches).await {
+        assert_eq!(patched, Ok(()));
+    }
+    let document = &instance.sale("drop").unwrap().document;
+    assert_eq!((document.name.as_str(), document.max_units_per_buyer), ("Drop 9", Some(10)));
+}
