@@ -6,7 +6,7 @@ use actix_web::{
     http::header::{self, HeaderName, HeaderValue},
 };
 use futures_util::future::LocalBoxFuture;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
@@ -114,12 +114,13 @@ impl From<OperateError> for Problem {
     }
 }
 
-/// The document of a PUT. The path names it, so the body need not; and what GET showed can be put back, version
-/// and all: which version it replaces is for `If-Match` to say.
+/// The document of a PUT. The path names it, so the body need not; and a document that was answered can be put back,
+/// version and all: which version it replaces is for `If-Match` to say. (GET of a sale shows its items as they stand, and
+/// the document under `document`: that is what can be put.)
 ///
 /// # Errors
 /// 400, naming the field where it can.
-pub fn read_put<D: DeserializeOwned>(id: &str, mut body: Value) -> Result<D, Problem> {
+pub fn read_put<D: Serialize + DeserializeOwned>(id: &str, mut body: Value) -> Result<D, Problem> {
     forget_version(&mut body);
     let Value::Object(members) = &mut body else {
         return Err(Problem::new(Code::InvalidRequest, "the body must be an object: the document"));

@@ -9,12 +9,34 @@ use crate::room::settings::FieldError;
 ///
 /// # Errors
 /// The first field that can't be read; whether its value is allowed is for its `validate` to say.
-pub fn read_document<D: DeserializeOwned>(value: Value) -> Result<D, FieldError> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+pub fn read_document<D: Serialize + DeserializeOwned>(value: Value) -> Result<D, FieldError> {
+    let document: D = serde_path_to_error::deserialize(&value).map_err(|error| {
         let detail = error.inner().to_string();
         let path = error.path().to_string();
         FieldError { field: named_field(&path, &detail), detail }
-    })
+    })?;
+    let refuse = |detail: String, field: String| FieldError { field, detail };
+    let read = serde_json::to_value(&document).map_err(|error| refuse(error.to_string(), String::new()))?;
+    list_for_object(&value, &read, String::new())
+        .map_or(Ok(document), |field| Err(refuse("must be an object".to_owned(), field)))
+}
+
+/// Where a document has a list and was `read` as an object all the same: serde reads a struct from a list of its fields'
+/// values as well, which nobody means to write.
+fn list_for_object(sent: &Value, read: &Value, path: String) -> Option<String> {
+    match (sent, read) {
+        (Value::Array(_), Value::Object(_)) => Some(path),
+        (Value::Array(sent), Value::Array(read)) => sent
+            .iter()
+            .zip(read)
+            .enumerate()
+            .find_map(|(at, (sent, read))| list_for_object(sent, read, format!("{path}[{at}]"))),
+        (Value::Object(sent), Value::Object(read)) => sent.iter().find_map(|(name, sent)| {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            list_for_object(sent, read.get(name)?, path)
+        }),
+        _ => None,
+    }
 }
 
 /// The field an error is about. Serde tells an unknown or missing one in its words and not in its path.
@@ -68,6 +90,9 @@ mod tests {
         assert_eq!(field(with("rate_per_minute", json!(-1))), "rate_per_minute");
         assert_eq!(field(with("mode", json!("shut"))), "mode");
         assert_eq!(field(with("page", json!({"titel": "x"}))), "page.titel");
+        assert_eq!(field(with("page", json!(["x"]))), "page");
+        let sale = json!({"id": "drop", "name": "Drop", "items": [["a", "A", 5]]});
+        assert_eq!(read_document::<crate::sale::Document>(sale).expect_err("a list").field, "items[0]");
         assert_eq!(field(with("allowed_hosts", json!(["a", 5]))), "allowed_hosts[1]");
         assert_eq!(field(with("id", json!("No Id"))), "id");
         assert_eq!(field(json!({"id": "main", "shop_url": "https://shop.example"})), "name");
