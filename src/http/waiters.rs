@@ -23,7 +23,7 @@ impl Waiters {
         Self { places: Semaphore::new(WAITERS_MAX), ended: watch::channel(false).0 }
     }
 
-    /// A place, if there is one: whoever gets none is answered at once.
+    /// A place, if there is one: whoever gets none is told to come again.
     pub fn enter(&self) -> Option<Waiting<'_>> {
         let place = self.places.try_acquire().ok()?;
         Some(Waiting { _place: place, ended: self.ended.subscribe() })

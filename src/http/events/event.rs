@@ -85,8 +85,9 @@ pub struct Books {
 }
 
 impl Event {
-    pub(super) fn of(event: sale::Event) -> Self {
-        let cursor = Cursor { seq: event.seq }.to_string();
+    /// The event of a sale that was `born` then.
+    pub(super) fn of(born: u64, event: sale::Event) -> Self {
+        let cursor = Cursor { born, seq: event.seq }.to_string();
         Self { cursor, seq: event.seq, time: Timestamp(event.time), kind: Kind::of(event.kind) }
     }
 }

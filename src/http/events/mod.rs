@@ -22,7 +22,14 @@ use self::{
     event::Event,
     query::{Cursor, Query},
 };
-use super::{Context, SalePath, auth::Read, documents::private, endpoint, problem::Problem, sale_refusals};
+use super::{
+    Context, SalePath,
+    auth::Read,
+    documents::private,
+    endpoint,
+    problem::{Code, Problem},
+    sale_refusals,
+};
 use crate::{
     instance::LiveSale,
     sale::{self, Command, Outcome},
@@ -49,7 +56,7 @@ pub struct EventList {
 #[utoipa::path(get, path = "/v1/sales/{sale}/events", tag = "shop", operation_id = "listEvents", security(("api_key" = ["read"])),
     params(("sale" = String, Path, description = "The sale's id"),
         ("after" = Option<String>, Query, description = "The cursor of the last event known, as it was given; all that are kept if left \
-            out. One older than what is kept goes on at the oldest `sale.checkpoint`"),
+            out. One older than what is kept goes on at the oldest `sale.checkpoint`; one of a deleted sale is refused"),
         ("limit" = Option<u64>, Query, description = "The most events, 1 to 1000; 100 if left out"),
         ("wait" = Option<u64>, Query, description = "Seconds to wait for an event where there is none yet, 0 to 25; 0 if left out. \
             An answer may come sooner without any")),
@@ -57,7 +64,7 @@ pub struct EventList {
         (status = 400, description = "`invalid_request` with `field`"),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`"),
         (status = 404, description = "`unknown_sale`"),
-        (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
+        (status = 503, description = "`overloaded` (also where too many readers wait), `store_unavailable` or `recovering`")))]
 pub(crate) async fn list(
     _key: Read,
     SalePath(sale): SalePath,
@@ -65,47 +72,59 @@ pub(crate) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::read(request.query_string())?;
-    let events = wait_for(&context, &sale, query).await?;
-    let next = events.last().map_or(query.after, |event| Cursor { seq: event.seq });
-    let events = events.into_iter().map(Event::of).collect();
-    Ok(private(HttpResponse::Ok()).json(EventList { events, next: next.to_string() }))
+    let Part { born, events } = wait_for(&context, &sale, query).await?;
+    let seq = events.last().map_or(query.after.map_or(0, |after| after.seq), |event| event.seq);
+    let events = events.into_iter().map(|event| Event::of(born, event)).collect();
+    Ok(private(HttpResponse::Ok()).json(EventList { events, next: Cursor { born, seq }.to_string() }))
+}
+
+/// Events as the sale told them.
+struct Part {
+    /// The version that the sale's first document had.
+    born: u64,
+    events: Vec<sale::Event>,
 }
 
 /// The events asked for, once there are any or the time is over.
-async fn wait_for(context: &Context, sale: &LiveSale, query: Query) -> Result<Vec<sale::Event>, Problem> {
+async fn wait_for(context: &Context, sale: &LiveSale, query: Query) -> Result<Part, Problem> {
     let until = Instant::now() + query.wait;
     // Before the store is asked: what happens after its answer wakes us.
     let mut changes = sale.lane.changes();
     let mut waiting = None;
     loop {
-        let events = ask(sale, query).await?;
-        if !events.is_empty() || Instant::now() >= until {
-            return Ok(events);
+        let part = ask(sale, query).await?;
+        if !part.events.is_empty() || Instant::now() >= until {
+            return Ok(part);
         }
         if waiting.is_none() {
             waiting = context.waiters.enter();
         }
-        let Some(waiting) = waiting.as_mut() else { return Ok(events) };
+        // Not an empty answer at once: its reader would ask again at once.
+        let full =
+            || Problem::new(Code::Overloaded, "too many readers wait here already: try again, or without `wait`");
+        let waiting = waiting.as_mut().ok_or_else(full)?;
         tokio::select! {
             _ = changes.changed() => {}
             () = sleep_until(until.min(Instant::now() + ASK_AGAIN_AFTER)) => {}
-            () = waiting.ended() => return Ok(events),
+            () = waiting.ended() => return Ok(part),
         }
     }
 }
 
-async fn ask(sale: &LiveSale, query: Query) -> Result<Vec<sale::Event>, Problem> {
-    let answer = sale.lane.submit(Command::Events { after: query.after.seq, limit: query.limit }).await?;
+async fn ask(sale: &LiveSale, query: Query) -> Result<Part, Problem> {
+    let after = query.after.map_or(0, |after| after.seq);
+    let answer = sale.lane.submit(Command::Events { after, limit: query.limit }).await?;
     let events = match answer.outcome {
         Outcome::Events(events) => events,
         Outcome::Refused(refusal) => return Err(sale_refusals::problem(refusal)),
         other => return Err(sale_refusals::unexpected(&other)),
     };
-    match answer.header {
-        // Of a sale that was deleted and made again: waiting for its number to come would be to miss all before it.
-        Some(header) if header.seq < query.after.seq => {
-            Err(Problem::invalid_field("after", "no event has this cursor yet: ask without one, and begin anew"))
-        }
-        _ => Ok(events),
+    let born = answer.header.map_or(sale.born, |header| header.born);
+    if query.after.is_some_and(|after| after.born != born) {
+        return Err(Problem::invalid_field("after", "is of a sale that was deleted: ask without it, and begin anew"));
     }
+    if answer.header.is_some_and(|header| header.seq < after) {
+        return Err(Problem::invalid_field("after", "no event has this cursor yet: ask without one, and begin anew"));
+    }
+    Ok(Part { born, events })
 }

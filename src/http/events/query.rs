@@ -18,27 +18,32 @@ const SEQ_MAX: u64 = 1 << 53;
 /// A query, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Query {
-    pub after: Cursor,
+    /// None: from the beginning.
+    pub after: Option<Cursor>,
     pub limit: usize,
     pub wait: Duration,
 }
 
-/// A point in a sale's events: opaque to readers, `term.seq`. No recovery ever counts a term up on the embedded store.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A point in a sale's events: opaque to readers, `term.born.seq`. No recovery ever counts a term up on the embedded
+/// store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
+    /// The version that the sale's first document had: the next sale of its id counts its events from the beginning.
+    pub born: u64,
     pub seq: u64,
 }
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0.{}", self.seq)
+        write!(f, "0.{}.{}", self.born, self.seq)
     }
 }
 
 impl Cursor {
     fn parse(text: &str) -> Option<Self> {
-        let seq = text.strip_prefix("0.")?.parse().ok().filter(|seq| *seq <= SEQ_MAX)?;
-        let cursor = Self { seq };
+        let (born, seq) = text.strip_prefix("0.")?.split_once('.')?;
+        let seq = seq.parse().ok().filter(|seq| *seq <= SEQ_MAX)?;
+        let cursor = Self { born: born.parse().ok()?, seq };
         // One point, one spelling.
         (cursor.to_string() == text).then_some(cursor)
     }
@@ -51,10 +56,11 @@ impl Query {
     /// 400 naming the parameter.
     pub fn read(text: &str) -> Result<Self, Problem> {
         let named = |name: &str| form_urlencoded::parse(text.as_bytes()).find(|(key, _)| key == name);
-        let after = named("after").map_or(Ok(Cursor::default()), |(_, text)| {
+        let cursor = |(_, text): (_, std::borrow::Cow<'_, str>)| {
             let refused = || Problem::invalid_field("after", "must be a cursor as it was given, or left out");
             Cursor::parse(&text).ok_or_else(refused)
-        })?;
+        };
+        let after = named("after").map(cursor).transpose()?;
         let number = |name: &'static str, range: RangeInclusive<u64>, default: u64| {
             let Some((_, text)) = named(name) else { return Ok(default) };
             let number = Some(&text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
@@ -76,19 +82,24 @@ mod tests {
     #[test]
     fn what_is_asked_is_read_and_what_is_wrong_named() {
         let read = |text| Query::read(text).map_err(|problem| problem.fields["field"].as_str().unwrap().to_owned());
-        let query = |seq, limit, wait| Ok(Query { after: Cursor { seq }, limit, wait: Duration::from_secs(wait) });
-        assert_eq!(read(""), query(0, 100, 0));
-        assert_eq!(read("after=0.17&limit=1000&wait=25&fresh=1"), query(17, 1000, 25));
+        let query = |after, limit, wait| Ok(Query { after, limit, wait: Duration::from_secs(wait) });
+        assert_eq!(read(""), query(None, 100, 0));
+        let after = Some(Cursor { born: 4, seq: 17 });
+        assert_eq!(read("after=0.4.17&limit=1000&wait=25&fresh=1"), query(after, 1000, 25));
         for (wrong, field) in [
             ("after=", "after"),
             ("after=17", "after"),
-            ("after=0.", "after"),
-            ("after=0.017", "after"),
-            ("after=0.%2B17", "after"),
-            ("after=0.-1", "after"),
-            ("after=1.17", "after"),
-            ("after=0.18446744073709551615", "after"),
-            ("after=0.18446744073709551616", "after"),
+            ("after=0.17", "after"),
+            ("after=0.4.", "after"),
+            ("after=0..17", "after"),
+            ("after=0.04.17", "after"),
+            ("after=0.4.17.", "after"),
+            ("after=0.4.017", "after"),
+            ("after=0.4.%2B17", "after"),
+            ("after=0.4.-1", "after"),
+            ("after=1.4.17", "after"),
+            ("after=0.4.18446744073709551615", "after"),
+            ("after=0.4.18446744073709551616", "after"),
             ("limit=0", "limit"),
             ("limit=1001", "limit"),
             ("limit=", "limit"),

@@ -9,6 +9,7 @@ use crate::{
         Surface,
         testing::{ADMIN, Bench, Reply},
     },
+    instance::LiveHolds,
     store::catalog::Expect,
 };
 
@@ -40,6 +41,11 @@ async fn hold(bench: &Bench, key: &str, shoes: u64) -> String {
     let made = bench.send(Surface::All, request.insert_header(("Idempotency-Key", key.to_owned()))).await;
     assert_eq!(made.status, 201, "{}", made.body);
     made.body["id"].as_str().unwrap().to_owned()
+}
+
+/// The cursor of an event of the sale that is there.
+fn cursor(bench: &Bench, seq: u64) -> String {
+    format!("0.{}.{seq}", bench.context.instance.sale("drop").unwrap().born)
 }
 
 async fn act(bench: &Bench, id: &str, call: &str, body: Value) -> u16 {
@@ -85,14 +91,14 @@ async fn the_feed_tells_what_happened_in_order() {
     assert_eq!(told.len(), expected.as_array().unwrap().len(), "{told:#?}");
     for ((event, expected), seq) in told.iter().zip(expected.as_array().unwrap()).zip(1..) {
         let mut expected = expected.clone();
-        expected["cursor"] = json!(format!("0.{seq}"));
+        expected["cursor"] = json!(cursor(&bench, seq));
         expected["seq"] = json!(seq);
         if expected.get("time").is_none() {
             expected["time"] = json!("2027-01-15T08:05:00Z");
         }
         assert_eq!(*event, expected);
     }
-    assert_eq!(reply.body["next"], "0.15");
+    assert_eq!(reply.body["next"], cursor(&bench, 15));
 }
 
 #[actix_web::test]
@@ -110,14 +116,26 @@ async fn a_cursor_goes_on_where_it_stands() {
         seen.extend(told.iter().map(|event| event["seq"].as_u64().unwrap()));
     }
     assert_eq!(seen, [1, 2, 3]);
-    assert_eq!(after, "&after=0.3", "an empty part gives back the cursor it was asked with");
+    assert_eq!(after, format!("&after={}", cursor(&bench, 3)), "an empty part gives back the cursor it was asked with");
 }
 
 #[actix_web::test]
 async fn a_cursor_that_never_was_is_refused_by_name() {
     let bench = bench().await;
-    for query in ["?after=x", "?after=0.3", "?after=0.9007199254740992&wait=25", "?after=1.1", "?limit=0", "?wait=26"] {
-        let reply = events(&bench, query).await;
+    for query in [
+        "?after=x",
+        "?after=0.2",
+        "?after=BORN.3",
+        "?after=BORN.9007199254740992&wait=25",
+        "?after=1.1.1",
+        "?limit=0",
+        "?wait=26",
+    ] {
+        let reply = events(
+            &bench,
+            &query.replace("BORN.3", &cursor(&bench, 3)).replace("BORN.", cursor(&bench, 0).trim_end_matches('0')),
+        )
+        .await;
         assert_eq!((reply.status, &reply.body["type"]), (400, &json!("urn:dropgate:invalid_request")), "{query}");
         assert!(query[1..].starts_with(reply.body["field"].as_str().unwrap()), "{query}: {}", reply.body);
     }
@@ -141,7 +159,7 @@ async fn who_may_read_the_feed() {
 async fn a_waiting_reader_is_woken_by_what_happens() {
     let bench = bench().await;
     let begun = Instant::now();
-    let wait = async { timeout(SOON, events(&bench, "?after=0.2&wait=25")).await.unwrap() };
+    let wait = async { timeout(SOON, events(&bench, &format!("?after={}&wait=25", cursor(&bench, 2)))).await.unwrap() };
     let buy = async {
         sleep(Duration::from_millis(50)).await;
         hold(&bench, "a", 1).await;
@@ -155,7 +173,7 @@ async fn a_waiting_reader_is_woken_by_what_happens() {
 async fn a_waiting_reader_sees_a_hold_expire_though_nobody_else_asks() {
     let bench = bench().await;
     hold(&bench, "a", 2).await;
-    let wait = async { timeout(SOON, events(&bench, "?after=0.4&wait=25")).await.unwrap() };
+    let wait = async { timeout(SOON, events(&bench, &format!("?after={}&wait=25", cursor(&bench, 4)))).await.unwrap() };
     let pass = async {
         sleep(Duration::from_millis(50)).await;
         bench.pass_ms(300_000);
@@ -168,14 +186,41 @@ async fn a_waiting_reader_sees_a_hold_expire_though_nobody_else_asks() {
 async fn waiting_ends_with_the_time_and_with_the_instance() {
     let bench = bench().await;
     let begun = Instant::now();
-    let reply = events(&bench, "?after=0.2&wait=1").await;
-    assert_eq!((reply.status, &reply.body), (200, &json!({ "events": [], "next": "0.2" })));
+    let reply = events(&bench, &format!("?after={}&wait=1", cursor(&bench, 2))).await;
+    assert_eq!((reply.status, &reply.body), (200, &json!({ "events": [], "next": cursor(&bench, 2) })));
     assert!(begun.elapsed() >= Duration::from_secs(1));
-    let wait = async { timeout(SOON, events(&bench, "?after=0.2&wait=25")).await.unwrap() };
+    let wait = async { timeout(SOON, events(&bench, &format!("?after={}&wait=25", cursor(&bench, 2)))).await.unwrap() };
     let end = async {
         sleep(Duration::from_millis(50)).await;
         bench.context.waiters.end();
     };
     let (reply, ()) = tokio::join!(wait, end);
     assert_eq!((reply.status, &reply.body["events"]), (200, &json!([])));
+}
+
+#[actix_web::test]
+async fn a_deleted_sales_cursor_is_not_the_next_ones() {
+    let bench = bench().await;
+    hold(&bench, "a", 1).await;
+    let old = cursor(&bench, 2);
+    let stock = bench.context.instance.sale("drop").unwrap();
+    bench.context.instance.delete_sale("drop", Expect::Any, LiveHolds::Drop).await.unwrap();
+    put_sale(&bench).await;
+    hold(&bench, "a", 1).await;
+    assert_ne!(stock.born, bench.context.instance.sale("drop").unwrap().born);
+    let refused = events(&bench, &format!("?after={old}")).await;
+    assert_eq!((refused.status, &refused.body["field"]), (400, &json!("after")), "{}", refused.body);
+    let own = events(&bench, &format!("?after={}", cursor(&bench, 2))).await;
+    assert_eq!((own.status, &own.body["events"][0]["seq"]), (200, &json!(3)), "{}", own.body);
+}
+
+#[actix_web::test]
+async fn a_reader_for_whom_there_is_no_place_is_told_to_come_again() {
+    let bench = bench().await;
+    let places: Vec<_> = std::iter::from_fn(|| bench.context.waiters.enter()).collect();
+    let query = format!("?after={}&wait=25", cursor(&bench, 2));
+    let refused = timeout(SOON, events(&bench, &query)).await.unwrap();
+    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{}", refused.body);
+    assert_eq!(events(&bench, query.split('&').next().unwrap()).await.status, 200, "who does not wait needs no place");
+    drop(places);
 }
