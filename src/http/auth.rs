@@ -143,6 +143,12 @@ pub fn authenticate(request: &HttpRequest) -> Result<Arc<ApiKey>, Problem> {
         .ok_or_else(|| unauthorized("send an API key as `Authorization: Bearer …`", r#"Bearer realm="dropgate""#))
 }
 
+/// Whether the caller brought a key, good or not. Another scheme is for somebody on the way here, such as a proxy that
+/// asks for a password.
+pub(super) fn brings_key(request: &HttpRequest) -> bool {
+    bearer(request.headers()).is_some()
+}
+
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, secret) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())

@@ -1,6 +1,6 @@
 //! What handlers ask for in their signatures: the room or sale of the path, a JSON body, the visitor's ticket, the caller.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{fmt, marker::PhantomData, net::IpAddr, sync::Arc};
 
 use actix_web::{
     FromRequest, HttpRequest,
@@ -12,7 +12,10 @@ use futures_util::{
     StreamExt as _,
     future::{LocalBoxFuture, Ready, ready},
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::{
     Context,
@@ -152,7 +155,11 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let detail = error.into_inner().to_string();
-        let field = match (Some(path).filter(|path| path != "."), missing_field(&detail)) {
+        // `?` is what no path leads to, such as the end of a body that was cut off.
+        let field = match (
+            Some(path).filter(|path| path.split('.').all(|part| !part.is_empty() && part != "?")),
+            missing_field(&detail),
+        ) {
             (Some(path), Some(missing)) => Some(format!("{path}.{missing}")),
             (path, _) => path.or_else(|| quoted_field(&detail)),
         };
@@ -163,6 +170,49 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })?;
     reader.end().map_err(|error| Problem::new(Code::InvalidRequest, format!("after the document: {error}")))?;
     Ok(value)
+}
+
+/// A value that is read from an object alone: serde would also read a struct from a list of its fields' values.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// Reads a list of objects, and of nothing else: for `deserialize_with`.
+///
+/// # Errors
+/// An element is no object, or not one of `T`.
+pub(super) fn objects<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let read = Vec::<Object<T>>::deserialize(deserializer)?;
+    Ok(read.into_iter().map(|Object(value)| value).collect())
+}
+
+/// The same where the list may be left out, or null.
+///
+/// # Errors
+/// As for [`objects`].
+pub(super) fn objects_or_none<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    let read = Option::<Vec<Object<T>>>::deserialize(deserializer)?;
+    Ok(read.map(|list| list.into_iter().map(|Object(value)| value).collect()))
 }
 
 /// serde tells the path to where a field is missing, and which one in its message alone.

@@ -48,6 +48,17 @@ fn limit_words(what: &Limit) -> &'static str {
     }
 }
 
+/// The refusal as visitors may see it of a sale that shows no numbers: whether any are left, and whether any are held.
+/// Even as many as were asked for would be found out by asking again and again.
+pub fn without_numbers(mut refusal: Refusal) -> Refusal {
+    if let Refusal::SoldOut { lines } = &mut refusal {
+        for line in lines {
+            (line.available, line.held) = (line.available.min(1), line.held.min(1));
+        }
+    }
+    refusal
+}
+
 /// The problem of an outcome that its command cannot have: a fault of ours, logged.
 pub fn unexpected(outcome: &Outcome) -> Problem {
     tracing::error!(?outcome, "the sale answered something else than was asked");

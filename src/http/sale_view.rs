@@ -117,8 +117,8 @@ struct Rendered {
 #[utoipa::path(get, path = "/v1/sales/{sale}", tag = "stock", operation_id = "getSale", security((), ("api_key" = [])),
     params(("sale" = String, Path, description = "The sale's id")),
     responses((status = 200, description = "Without a key the same for everyone, at most a second old, cacheable for a \
-            second, and without numbers where `show_numbers` is false. With a key as it is now, with `document`; the \
-            `ETag` then is the document's version, for `If-Match`", body = SaleWithDocument),
+            second, and without numbers where `show_numbers` is false. With a key as it is now, with `document`, which \
+            alone is what can be put back; the `ETag` then is the document's version, for `If-Match`", body = SaleWithDocument),
         (status = 304, description = "Nothing changed since the ETag sent along"),
         (status = 401, description = "`unauthorized`: a key that is none"),
         (status = 403, description = "`forbidden`: a key that is not good for this sale"),

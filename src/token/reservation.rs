@@ -16,6 +16,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservationToken {
     pub sale: SaleId,
+    /// The version that the sale's first document had: a sale that was deleted and made again is another.
+    pub born: u64,
     pub id: ReservationId,
     /// Units by SKU.
     pub lines: BTreeMap<Sku, u64>,
@@ -28,6 +30,7 @@ pub struct ReservationToken {
 #[derive(Serialize, Deserialize)]
 struct Claims {
     sale: SaleId,
+    born: u64,
     /// The reservation's id.
     sub: String,
     lines: BTreeMap<Sku, u64>,
@@ -41,6 +44,7 @@ impl KeyRing {
     pub fn sign_reservation(&self, reservation: &ReservationToken, now: UnixMs) -> String {
         let claims = Claims {
             sale: reservation.sale.clone(),
+            born: reservation.born,
             sub: reservation_name(reservation.id),
             lines: reservation.lines.clone(),
             deadline_ms: reservation.deadline.0,
@@ -52,19 +56,20 @@ impl KeyRing {
     /// The reservation token in `token`. Whether the hold still lives is the sale's to say.
     ///
     /// # Errors
-    /// Anything but a reservation token of ours for this reservation of `sale`. That there is another is not told.
+    /// Anything but a reservation token of ours for this reservation of `sale`, which was `born` then. That there is another is not told.
     pub fn verify_reservation(
         &self,
-        sale: &SaleId,
+        (sale, born): (&SaleId, u64),
         id: ReservationId,
         token: &str,
     ) -> Result<ReservationToken, TokenError> {
         let claims: Claims = self.verify(Purpose::Reservation, token)?;
-        if claims.sale != *sale || read_reservation_name(&claims.sub) != Some(id) {
+        if (&claims.sale, claims.born) != (sale, born) || read_reservation_name(&claims.sub) != Some(id) {
             return Err(TokenError::Invalid);
         }
         Ok(ReservationToken {
             sale: claims.sale,
+            born,
             id,
             lines: claims.lines,
             deadline: UnixMs(claims.deadline_ms),

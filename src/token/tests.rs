@@ -64,6 +64,7 @@ fn dashboard_cookie() -> DashboardCookie {
 fn reservation() -> ReservationToken {
     ReservationToken {
         sale: SaleId::parse("drop").unwrap(),
+        born: 7,
         id: ReservationId(0xf5f4_7872_8414_888a_a45a_74fa_c051_e2c9),
         lines: [(Sku::parse("shoe-42").unwrap(), 2)].into(),
         deadline: NOW.plus_ms(300_007),
@@ -90,7 +91,7 @@ fn verify_as(ring: &KeyRing, purpose: Purpose, room: &RoomId, token: &str) -> Re
         Purpose::EntryPass => ring.verify_entry_pass(room, token, NOW).map(drop),
         Purpose::SessionCookie => ring.verify_session_cookie(room, token).map(drop),
         Purpose::Dashboard => ring.verify_dashboard_cookie(token, NOW).map(drop),
-        Purpose::Reservation => ring.verify_reservation(&reservation().sale, reservation().id, token).map(drop),
+        Purpose::Reservation => ring.verify_reservation((&reservation().sale, 7), reservation().id, token).map(drop),
     }
 }
 
@@ -114,7 +115,7 @@ fn each_kind_reads_back() {
     assert_eq!(ring.verify_entry_pass(&main, &c, NOW), Ok(entry_pass()));
     assert_eq!(ring.verify_session_cookie(&main, &d), Ok(session_cookie()));
     assert_eq!(ring.verify_dashboard_cookie(&e, NOW), Ok(dashboard_cookie()));
-    assert_eq!(ring.verify_reservation(&reservation().sale, reservation().id, &f), Ok(reservation()));
+    assert_eq!(ring.verify_reservation((&reservation().sale, 7), reservation().id, &f), Ok(reservation()));
     let draw = Ticket { kind: TicketKind::Draw, ..ticket() };
     assert_eq!(ring.verify_ticket(&main, &ring.sign_ticket(&draw, NOW)), Ok(draw));
 }
@@ -316,8 +317,9 @@ fn a_reservations_token_is_the_same_while_the_reservation_is() {
     let extended = ReservationToken { deadline: reservation().deadline.plus_ms(1), ..reservation() };
     assert_ne!(ring.sign_reservation(&extended, NOW), token);
     let (other_sale, other_id) = (SaleId::parse("other").unwrap(), ReservationId(id.0 + 1));
-    assert_eq!(ring.verify_reservation(&other_sale, id, &token), Err(TokenError::Invalid));
-    assert_eq!(ring.verify_reservation(&sale, other_id, &token), Err(TokenError::Invalid));
+    assert_eq!(ring.verify_reservation((&other_sale, 7), id, &token), Err(TokenError::Invalid));
+    assert_eq!(ring.verify_reservation((&sale, 7), other_id, &token), Err(TokenError::Invalid));
+    assert_eq!(ring.verify_reservation((&sale, 8), id, &token), Err(TokenError::Invalid), "of a sale that is gone");
 }
 
 #[test]
@@ -326,11 +328,12 @@ fn the_largest_reservation_still_has_a_token_that_is_read() {
     let sku = |n: usize| Sku::parse(&format!("{}{}", "\\".repeat(126), n + 10)).unwrap();
     let lines = (0..20).map(|n| (sku(n), 1_000_000_000)).collect();
     let sale = SaleId::parse(&"s".repeat(63)).unwrap();
-    let largest = ReservationToken { sale, lines, deadline: UnixMs(1 << 53), term: 1 << 53, ..reservation() };
+    let largest =
+        ReservationToken { sale, lines, deadline: UnixMs(1 << 53), term: 1 << 53, born: 1 << 53, ..reservation() };
     let ring = ring();
     let token = ring.sign_reservation(&largest, NOW);
     assert!((7_000..RESERVATION_TOKEN_MAX_BYTES).contains(&token.len()), "{}", token.len());
-    assert_eq!(ring.verify_reservation(&largest.sale, largest.id, &token), Ok(largest));
+    assert_eq!(ring.verify_reservation((&largest.sale, 1 << 53), largest.id, &token), Ok(largest));
 }
 
 #[test]

@@ -109,6 +109,8 @@ impl Reservation {
     ) -> Self {
         let token = ReservationToken {
             sale: sale.id.clone(),
+            // Of the answer: this instance may not have learnt yet that the sale was made anew.
+            born: answer.header.map_or(sale.born, |header| header.born),
             id: reservation.id,
             lines: reservation.lines.clone(),
             deadline: deadline(&reservation.state),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    http::{idempotency::hash, problem::Problem, sale_refusals},
+    http::{extract::objects, idempotency::hash, problem::Problem, sale_refusals},
     sale::{self, Buyer, ReservationId, Sku, command::Fingerprint},
     token::reservation::read_reservation_name,
 };
@@ -17,6 +17,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Wanted {
     /// 1 to 20; the same SKU on two lines is summed.
+    #[serde(deserialize_with = "objects")]
     lines: Vec<WantedLine>,
     /// How long to hold, at most the sale's `hold_max_seconds`; its `hold_seconds` if left out.
     #[schema(minimum = 1)]
@@ -79,8 +80,9 @@ pub(super) fn read_lines(lines: Vec<WantedLine>) -> Result<Vec<sale::Line>, Prob
 }
 
 impl Ask {
-    /// The first 128 bits of a hash over what was asked, however it was written: lines summed by SKU and sorted.
-    pub(super) fn fingerprint(&self) -> Fingerprint {
+    /// The first 128 bits of a hash over what was asked, however it was written: lines summed by SKU and sorted. `buyer`
+    /// is whose limits count, named in the body or by a pass: what is another's is never shown for one's own.
+    pub(super) fn fingerprint(&self, buyer: Option<&Buyer>) -> Fingerprint {
         let mut units = BTreeMap::<&Sku, u64>::new();
         for line in &self.lines {
             *units.entry(&line.sku).or_default() += line.quantity;
@@ -90,7 +92,7 @@ impl Ask {
         parts.extend(units.into_iter().flat_map(|(sku, quantity)| [sku.to_string(), number(quantity)]));
         // What is left out is an empty part, which none of these can be when it is there.
         parts.push(self.hold_seconds.map_or_else(String::new, number));
-        parts.push(self.buyer.as_ref().map_or_else(String::new, Buyer::to_string));
+        parts.push(buyer.map_or_else(String::new, Buyer::to_string));
         parts.push(self.replaces.map_or_else(String::new, |id| id.0.to_string()));
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         Fingerprint(u128::from_be_bytes(hash(&parts)))
@@ -111,7 +113,8 @@ mod tests {
     }
 
     fn print(body: &Value) -> Fingerprint {
-        read(body).unwrap().fingerprint()
+        let ask = read(body).unwrap();
+        ask.fingerprint(ask.buyer.as_ref())
     }
 
     #[test]
@@ -151,6 +154,7 @@ mod tests {
             (lines(21), "lines"),
             (json!({ "lines": [[]] }), "lines[0]"),
             (json!({ "lines": [7] }), "lines[0]"),
+            (json!({ "lines": [["shoe", 1]] }), "lines[0]"),
             (json!({ "lines": [{ "sku": "a" }] }), "lines[0].quantity"),
             (json!({ "lines": [{ "quantity": 1 }] }), "lines[0].sku"),
             (json!({ "lines": [{ "sku": "a", "quantity": 1, "price": 0 }] }), "lines[0].price"),

@@ -1,9 +1,6 @@
 //! Who reserves, and by what right: a shop's server with a key, or a visitor with a pass.
 
-use actix_web::{
-    HttpRequest,
-    http::header::{self, HeaderName},
-};
+use actix_web::{HttpRequest, http::header::HeaderName};
 
 use crate::{
     http::{
@@ -34,7 +31,7 @@ pub(super) struct Asking {
 /// whom the body names.
 ///
 /// # Errors
-/// 401 for a pass that is not ours and where there is neither; 403 `pass_required` for the same where the sale wants
+/// 401 for a pass that is not ours, or over where none is required, and where there is neither; 403 `pass_required` for the same where the sale wants
 /// one; 403 for a key that may not; 400 for a body that names a buyer without a key.
 pub(super) async fn of(
     request: &HttpRequest,
@@ -44,7 +41,7 @@ pub(super) async fn of(
 ) -> Result<Asking, Problem> {
     let pass = brought(request, context)?;
     let subject = pass.as_ref().map(subject).transpose()?;
-    if request.headers().contains_key(header::AUTHORIZATION) {
+    if auth::brings_key(request) {
         let key = auth::authorize(request, Scope::Shop)?;
         let scope = format!("key:{}", key.id);
         return Ok(Asking { caller: Caller::Shop, name: named.or(subject), scope });
@@ -55,6 +52,10 @@ pub(super) async fn of(
     match (pass, subject) {
         (Some(pass), Some(subject)) => {
             let deadline = deadline(context, sale, &pass).await?;
+            if sale.document.requires_pass.is_empty() && deadline <= context.instance.clock.now() {
+                // The sale would not look at it: whoever names a buyer by a pass has to be in the shop all the same.
+                return Err(Problem::new(Code::InvalidPass, "the session is over: only a live pass names a buyer"));
+            }
             let scope = format!("buyer:{subject}");
             Ok(Asking { caller: Caller::Pass { room: pass.room, deadline }, name: Some(subject), scope })
         }
@@ -87,7 +88,8 @@ fn subject(pass: &Pass) -> Result<Buyer, Problem> {
 /// session may have been renewed since the pass was signed: only past the pass's deadline the room is asked for it.
 async fn deadline(context: &Context, sale: &LiveSale, pass: &Pass) -> Result<UnixMs, Problem> {
     const VOID: UnixMs = UnixMs(0);
-    if !sale.document.requires_pass.contains(&pass.room) {
+    let required = &sale.document.requires_pass;
+    if !required.is_empty() && !required.contains(&pass.room) {
         return Ok(pass.deadline);
     }
     let Some(room) = context.instance.room(pass.room.as_str()) else { return Ok(VOID) };

@@ -3,7 +3,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderName},
+    http::header::HeaderName,
     web::{Data, Path},
 };
 use serde::Deserialize;
@@ -18,6 +18,7 @@ use crate::{
     http::{
         Context, JsonBody, OptionalJsonBody, SalePath,
         auth::{self, Shop},
+        extract::objects_or_none,
         idempotency::{IDEMPOTENCY_KEY, IdempotencyKey},
         problem::{Code, Problem},
         tickets::private,
@@ -47,6 +48,7 @@ pub struct Payment {
     #[schema(value_type = String, pattern = "^[!-~]{1,128}$")]
     order: OrderRef,
     /// Confirms a part of the units; the rest returns.
+    #[serde(default, deserialize_with = "objects_or_none")]
     lines: Option<Vec<WantedLine>>,
     /// What to do about a hold that has expired: refuse, or take the units again if they can be had.
     #[serde(default)]
@@ -194,12 +196,12 @@ fn owned(
 ) -> Result<ReservationId, Problem> {
     let id = read_reservation_name(&named.1);
     let token = request.headers().get(RESERVATION_HEADER);
-    match token.filter(|_| !request.headers().contains_key(header::AUTHORIZATION)) {
+    match token.filter(|_| !auth::brings_key(request)) {
         Some(token) => {
             let id = id.ok_or_else(unknown_reservation)?;
             // Of another, forged or garbled: all the same to who asks, lest it tell what exists.
             let keys = context.instance.keys();
-            let proven = keys.verify_reservation(&sale.id, id, token.to_str().unwrap_or(""));
+            let proven = keys.verify_reservation((&sale.id, sale.born), id, token.to_str().unwrap_or(""));
             proven.map_err(|_| unknown_reservation())?;
             Ok(id)
         }

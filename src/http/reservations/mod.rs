@@ -53,12 +53,14 @@ pub fn configure(config: &mut ServiceConfig) {
     responses((status = 201, description = "The units are held; again the reservation as it now is", body = Reservation,
             headers(("Location" = String, description = "The reservation's address"))),
         (status = 400, description = "`invalid_request` with `field`; nothing changed"),
-        (status = 401, description = "`unauthorized`: neither pass nor key; or `invalid_pass`"),
+        (status = 401, description = "`unauthorized`: neither pass nor key; or `invalid_pass`: not ours, or of a session that is over \
+            where the sale requires no pass"),
         (status = 403, description = "`pass_required`, `sale_closed`, or `forbidden`: the key is not good for this"),
         (status = 404, description = "`unknown_sale` or `unknown_sku`; `unknown_reservation` for what `replaces` names"),
-        (status = 409, description = "`sold_out` with `lines: [{sku, wanted, available, held}]`, `limit_exceeded` with `sku`, `limit` and \
+        (status = 409, description = "`sold_out` with `lines: [{sku, wanted, available, held}]` (to a visitor, where `show_numbers` \
+            is false, `available` and `held` are 0 for none and 1 for some), `limit_exceeded` with `sku`, `limit` and \
             `used`; `conflict`: what `replaces` names is confirmed"),
-        (status = 422, description = "`key_reused`: the key was used with another body"),
+        (status = 422, description = "`key_reused`: the key was used with another body, or for another buyer"),
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`; the same key may be tried again")))]
 pub(crate) async fn reserve(
     SalePath(sale): SalePath,
@@ -72,7 +74,7 @@ pub(crate) async fn reserve(
     let id = key.names(Names::Reservation, &sale.id, &buyer.scope);
     let command = Command::Reserve(sale::Reserve {
         id,
-        fingerprint: wanted.fingerprint(),
+        fingerprint: wanted.fingerprint(buyer.name.as_ref()),
         caller: buyer.caller,
         buyer: buyer.name,
         lines: wanted.lines,
@@ -93,9 +95,14 @@ async fn submit(
     call: SaleCall,
     command: Command,
 ) -> Result<(sale::Reservation, SaleAnswer), Problem> {
+    let by_visitor = matches!(&command, Command::Reserve(ask) if matches!(ask.caller, sale::Caller::Pass { .. }));
+    let veiled = by_visitor && !sale.document.show_numbers;
     let answered = sale.lane.submit(command).await.map_err(Problem::from).and_then(|answer| match &answer.outcome {
         Outcome::Reservation(reservation) => Ok((reservation.clone(), answer)),
-        Outcome::Refused(refusal) => Err(sale_refusals::problem(refusal.clone())),
+        Outcome::Refused(refusal) => {
+            let refusal = refusal.clone();
+            Err(sale_refusals::problem(if veiled { sale_refusals::without_numbers(refusal) } else { refusal }))
+        }
         other => Err(sale_refusals::unexpected(other)),
     });
     let outcome = answered.as_ref().map_or_else(|problem| problem.code.as_str(), |_| "done");

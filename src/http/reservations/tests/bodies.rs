@@ -123,7 +123,12 @@ async fn a_body_that_is_no_json_or_too_long_is_refused() {
         "unsupported_media_type",
     );
     assert_problem(&send("application/json", Vec::new()).await, 400, "invalid_request");
-    assert_problem(&send("application/json", good[..20].to_vec()).await, 400, "invalid_request");
+    for most in 1..good.len() {
+        let cut_off = send("application/json", good[..most].to_vec()).await;
+        assert_problem(&cut_off, 400, "invalid_request");
+        let field = cut_off.body["field"].as_str().unwrap_or("");
+        assert!(!field.contains('?'), "no path leads to what is missing: {}", cut_off.body);
+    }
     assert_problem(&send("application/json", [good.clone(), good.clone()].concat()).await, 400, "invalid_request");
     assert_problem(&send("application/json", vec![b'{'; 64 * 1024]).await, 400, "invalid_request");
     assert_problem(&send("application/json", vec![b' '; 64 * 1024 + 1]).await, 413, "too_large");

@@ -69,6 +69,21 @@ async fn a_token_opens_its_own_reservation_alone() {
 }
 
 #[actix_web::test]
+async fn a_deleted_sales_token_proves_nothing_in_the_next() {
+    let counter = Counter::open().await;
+    let old = counter.hold("a", 1).await;
+    let instance = &counter.bench.context.instance;
+    let document = crate::sale::Document::clone(&instance.sale("drop").unwrap().document);
+    instance.delete_sale("drop", Expect::Any, crate::instance::LiveHolds::Drop).await.unwrap();
+    instance.put_sale(&document, Expect::Absent).await.unwrap();
+    let new = counter.hold("a", 1).await;
+    assert_eq!(new.id, old.id, "the same key names the same");
+    assert_problem(&counter.look(&old).await, 404, "unknown_reservation");
+    assert_problem(&counter.as_holder(&old, "release", Value::Null).await, 404, "unknown_reservation");
+    assert_eq!(counter.look(&new).await.status, 200);
+}
+
+#[actix_web::test]
 async fn an_id_has_one_spelling() {
     let counter = Counter::open().await;
     let hold = counter.hold("a", 1).await;
@@ -168,6 +183,7 @@ async fn bad_bodies_of_calls_change_nothing() {
         ("confirm", json!({ "order": "o", "lines": [{ "sku": "shoe", "quantity": 0 }] }), "lines[0].quantity"),
         ("confirm", json!({ "order": "o", "lines": [{ "sku": "shoe" }] }), "lines[0].quantity"),
         ("confirm", json!({ "order": "o", "price": 1 }), "price"),
+        ("confirm", json!({ "order": "o", "lines": [["shoe", 1]] }), "lines[0]"),
         ("extend", json!({}), "seconds"),
         ("extend", json!({ "seconds": 0 }), "seconds"),
         ("extend", json!({ "seconds": 901 }), "seconds"),

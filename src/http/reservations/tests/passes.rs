@@ -120,3 +120,67 @@ async fn only_a_key_says_who_buys() {
     let made = counter.send(Method::POST, HERE, &headers, &body).await;
     assert_eq!((made.status, &made.body["buyer"]), (201, &subject(&pass)), "{}", made.body);
 }
+
+#[actix_web::test]
+async fn one_key_of_a_shop_is_one_visitors() {
+    let counter = Counter::open().await;
+    let (ada, bob) = (pass_of(&counter, "main").await, pass_of(&counter, "main").await);
+    let shop = format!("Bearer {}", counter.shop);
+    let body = json!({ "lines": [{ "sku": "shoe", "quantity": 1 }] });
+    let ask = async |pass: &str| {
+        let headers = [("Authorization", shop.as_str()), ("X-Dropgate-Pass", pass), ("Idempotency-Key", "k")];
+        counter.send(Method::POST, HERE, &headers, &body).await
+    };
+    let made = ask(&ada).await;
+    assert_eq!((made.status, &made.body["buyer"]), (201, &subject(&ada)), "{}", made.body);
+    assert_problem(&ask(&bob).await, 422, "key_reused");
+    assert_eq!(ask(&ada).await.body, made.body);
+}
+
+#[actix_web::test]
+async fn a_proxys_password_is_no_key() {
+    let counter = behind_the_gate().await;
+    let pass = pass_of(&counter, "main").await;
+    let body = json!({ "lines": [{ "sku": "shoe", "quantity": 1 }] });
+    let headers = [("Authorization", "Basic YTpi"), ("X-Dropgate-Pass", &pass), ("Idempotency-Key", "k")];
+    let made = counter.send(Method::POST, HERE, &headers, &body).await;
+    assert_eq!((made.status, &made.body["buyer"]), (201, &subject(&pass)), "{}", made.body);
+    let token = made.body["token"].as_str().unwrap();
+    let headers = [("Authorization", "Basic YTpi"), ("X-Dropgate-Reservation", token)];
+    let seen = counter.send(Method::GET, made.header("location"), &headers, &Value::Null).await;
+    assert_eq!(seen.status, 200, "{}", seen.body);
+}
+
+#[actix_web::test]
+async fn where_no_pass_is_required_a_dead_one_names_nobody() {
+    let counter = Counter::open().await;
+    let pass = pass_of(&counter, "main").await;
+    counter.bench.pass_ms(500_000);
+    let renew = format!("/v1/rooms/main/sessions/{}/renew", subject(&pass).as_str().unwrap());
+    assert_eq!(counter.bench.call(Method::POST, &renew, Value::Null).await.status, 200);
+    counter.bench.pass_ms(200_000);
+    assert_eq!(reserve_with(&counter, &pass, "k").await.status, 201, "its session was renewed");
+    counter.bench.pass_ms(400_000);
+    assert_problem(&reserve_with(&counter, &pass, "k2").await, 401, "invalid_pass");
+    let pass = pass_of(&counter, "main").await;
+    assert_eq!(counter.bench.call(Method::DELETE, "/v1/rooms/main", Value::Null).await.status, 204);
+    assert_problem(&reserve_with(&counter, &pass, "k3").await, 401, "invalid_pass");
+}
+
+#[actix_web::test]
+async fn a_visitor_counts_nothing_where_no_numbers_are_shown() {
+    let counter = Counter::with(json!({ "show_numbers": false })).await;
+    counter.hold("first", 2).await;
+    let pass = pass_of(&counter, "main").await;
+    let lines = json!([{ "sku": "shoe", "quantity": 1_000 }, { "sku": "sock", "quantity": 1_000 }]);
+    let headers = [("X-Dropgate-Pass", pass.as_str()), ("Idempotency-Key", "k")];
+    let refused = counter.send(Method::POST, HERE, &headers, &json!({ "lines": lines })).await;
+    assert_problem(&refused, 409, "sold_out");
+    let expected = json!([
+        { "sku": "shoe", "wanted": 1_000, "available": 1, "held": 1 },
+        { "sku": "sock", "wanted": 1_000, "available": 1, "held": 0 },
+    ]);
+    assert_eq!(refused.body["lines"], expected);
+    let told = counter.reserve("k", json!({ "lines": lines })).await;
+    assert_eq!(told.body["lines"][0]["available"], 8, "a shop keeps its books: {}", told.body);
+}
