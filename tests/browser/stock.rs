@@ -68,6 +68,8 @@ async fn everyone_who_waits_is_told_what_is_left() {
     let scene = with_units(3).await;
     let browser = scene.visitor(&Manner::default()).await;
     browser.begins("#wait", &format!("{}\n{}", says("stock"), says("wait"))).await;
+    // The page asks for its chance at its second look, which in a line this slow is a third of a minute away.
+    browser.wakes().await;
     browser.sees("#note", &says("few")).await;
     looks_well(&browser, "few").await;
 
