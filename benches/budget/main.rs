@@ -1,4 +1,4 @@
-//! What the hot paths cost, held against the budget: `scripts/bench` runs it, README and docs/PERFORMANCE.md read it.
+//! What the hot paths cost, held against the budget: `scripts/bench` runs it.
 //!
 //! Every path is measured against its own yardstick in the same run: a bare actix-web handler in a process of its own
 //! that answers the same bytes. Rounds are interleaved, so that what the machine does meanwhile hits both alike, and
