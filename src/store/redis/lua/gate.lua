@@ -1,0 +1,114 @@
+-- Before a batch is applied: is this the server, the term and the making that its sender saw? After it: the reply and the
+-- write phase. The aggregate's own part stands between and gives `aggregate`:
+--
+--   apply()            takes its commands from the arguments: one tell() each; sets `changed` if anything did
+--   head()             the line that shows the aggregate after the batch; '-' if it does not exist
+--   exists()           whether it does
+--   replay()           takes rows from the arguments
+--   recovered(heard)   applies what was replayed; `heard` is true at the end of a recovery in which every instance was
+--                      heard, false where one was not, nil for who comes late to an aggregate in service
+--   commit()           writes
+--   is_allowed_lost()  whether the batch may be applied to an aggregate that waits for its operator
+
+-- How long others are waited for after a loss.
+local RECOVERY_MS = 5000
+-- Whoever changed something in this time may remember what the store has lost.
+local HEARD_MS = 90000
+-- Rows of instances unseen for so long are pruned.
+local PRUNE_MS = 600000
+-- The clock's skew after a change of server wears off by one part in so many.
+local WEAR = 20
+local SKEW_MAX_MS = 86400000
+
+local function server_ms()
+  if clock ~= '' then return tonumber(clock) end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + div(tonumber(time[2]), 1000)
+end
+
+local function stamp()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or '?'
+end
+
+local server_now = server_ms()
+
+-- The store's time: the server's, and what is left of the skew to the server before it.
+local function store_now()
+  local skew = main:num('skew') or 0
+  if skew == 0 then return server_now end
+  local worn = div(math.max(server_now - main:num('skew_at'), 0), WEAR)
+  if skew > 0 then return server_now + math.max(skew - worn, 0) end
+  return server_now + math.min(skew + worn, 0)
+end
+
+local function status(word)
+  return table.concat({ word, main:get('term') or '0', main:get('made') or '-', main:get('seq') or '0', fmt(now or server_now) }, ' ')
+end
+
+local function begin_recovery(term)
+  main:put('term', term)
+  main:set('stamp', stamp())
+  main:set('phase', 'recovering')
+  main:put('until', server_now + RECOVERY_MS)
+  main:set('done', '')
+  main:set('peers', '')
+  main:set('fork', main:get('seq') or '0')
+  if clock == '' and seen_now > 0 then
+    local skew = seen_now - server_now
+    main:put('skew', math.max(-SKEW_MAX_MS, math.min(skew, SKEW_MAX_MS)))
+    main:put('skew_at', server_now)
+  end
+end
+
+-- Whether all whose memory may hold what was lost have told it.
+local function all_heard()
+  local done = ' ' .. main:get('done') .. ' '
+  local asked = redis.call('ZRANGEBYSCORE', seen_key, fmt(server_now - HEARD_MS), '(inf')
+  for _, peer in ipairs(words(main:get('peers'))) do asked[#asked + 1] = peer end
+  for _, peer in ipairs(asked) do
+    if peer ~= '' and not string.find(done, ' ' .. peer .. ' ', 1, true) then return false end
+  end
+  return true
+end
+
+-- Adds words to a field of the main hash, each once.
+local function note_words(field, more)
+  local have = ' ' .. (main:get(field) or '') .. ' '
+  for _, word in ipairs(words(more)) do
+    if not string.find(have, ' ' .. word .. ' ', 1, true) then have = have .. word .. ' ' end
+  end
+  main:set(field, string.match(have, '^%s*(.-)%s*$'))
+end
+
+-- Ends the recovery if it is time.
+local function end_recovery()
+  local heard = all_heard()
+  if not heard and server_now < main:num('until') then return false end
+  main:set('phase', 'open')
+  now = math.max(store_now(), main:num('last') or 0)
+  aggregate.recovered(heard)
+  main:put('seq', (main:num('seq') or 0) + 1)
+  return true
+end
+
+-- The header of an aggregate that is made now.
+local is_new = false
+local function make_header(term)
+  is_new = true
+  main:set('layout', LAYOUT)
+  main:put('term', term)
+  main:set('made', fmt(server_now) .. '-' .. instance)
+  main:set('stamp', stamp())
+  main:set('seq', '0')
+  main:set('phase', 'open')
+end
+
+-- The write phase of what every aggregate has: no read, no branch on what it reads, nothing that can fail.
+local function commit()
+  if is_new then
+    redis.call('HSET', sent_key, LAST, '')
+    redis.call('ZADD', seen_key, 'inf', LAST)
+    redis.call('HSET', staged_key, LAST, '')
+  end
+  main:commit()
+end

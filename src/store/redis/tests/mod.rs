@@ -1,0 +1,3 @@
+//! The scripts against the pure machines, which are their specification.
+
+mod bare;
