@@ -9,6 +9,7 @@
 --                      heard, false where one was not, nil for who comes late to an aggregate in service
 --   commit()           writes
 --   is_allowed_lost()  whether the batch may be applied to an aggregate that waits for its operator
+--   can_be_lost        whether what nobody remembers any more makes it wait for its operator
 
 -- How long others are waited for after a loss.
 local RECOVERY_MS = 5000
@@ -80,11 +81,18 @@ local function note_words(field, more)
   main:set(field, string.match(have, '^%s*(.-)%s*$'))
 end
 
+-- A sender has told all it remembers. Where the store has lost more than that, nobody can say what.
+local function note_done()
+  note_words('done', instance)
+  local forgotten = num() -- the last batch of which the sender remembers nothing any more
+  if aggregate.can_be_lost and forgotten > main:num('fork') then main:set('lost', '1') end
+end
+
 -- Ends the recovery if it is time.
 local function end_recovery()
   local heard = all_heard()
   if not heard and server_now < main:num('until') then return false end
-  main:set('phase', 'open')
+  main:set('phase', main:get('lost') and 'lost' or 'open')
   now = math.max(store_now(), main:num('last') or 0)
   aggregate.recovered(heard)
   main:put('seq', (main:num('seq') or 0) + 1)

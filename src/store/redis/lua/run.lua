@@ -107,7 +107,7 @@ local function run()
   end
   local was_open = main:get('phase') ~= 'recovering'
   if op == 'replay' then return apply_replay() end
-  if op == 'done' then note_words('done', instance) end
+  if op == 'done' and not was_open then note_done() end
   if not was_open and not end_recovery() then
     local answer = status('recovering')
     commit()
