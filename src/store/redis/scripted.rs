@@ -18,11 +18,24 @@ pub(super) trait Scripted {
     /// The parts of the script, in order; the common ones included.
     fn source() -> Vec<&'static str>;
 
+    /// Whether an aggregate of which the store has lost all is made again from what its senders remember.
+    const IS_REBUILT: bool;
+
     /// The arguments of a command.
     fn encode(command: &Self::Command, args: &mut Args);
 
     /// Reads the lines of an answer: the aggregate's head, then one line a command.
     fn decode(answer: &Answer<'_>) -> Result<Self::Reply, Misread>;
+
+    /// The row of the settings that a command gives, if it gives any: who rebuilds the aggregate begins with it.
+    fn settings_row(_command: &Self::Command) -> Option<String> {
+        None
+    }
+
+    /// Until when a row is to be remembered, where that is longer than any other.
+    fn kept_until(_key: &str, _value: &str) -> Option<UnixMs> {
+        None
+    }
 }
 
 /// The parts of every script, around the aggregate's own.

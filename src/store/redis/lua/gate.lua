@@ -95,7 +95,7 @@ local function end_recovery()
   main:set('phase', main:get('lost') and 'lost' or 'open')
   now = math.max(store_now(), main:num('last') or 0)
   aggregate.recovered(heard)
-  main:put('seq', (main:num('seq') or 0) + 1)
+  changed = true
   return true
 end
 

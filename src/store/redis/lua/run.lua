@@ -57,10 +57,8 @@ local function apply_replay()
 end
 
 local function finish_replay(is_open)
-  if is_open then
-    aggregate.recovered(nil)
-    main:put('seq', main:num('seq') + 1)
-  end
+  if is_open then aggregate.recovered(nil) end
+  main:put('seq', main:num('seq') + 1)
   local answer = reply('ok')
   commit()
   aggregate.commit()
@@ -121,6 +119,7 @@ local function run()
   local answer = status(is_behind and 'behind' or 'lost')
   if not was_open then
     -- The recovery ended with this call all the same.
+    main:put('seq', main:num('seq') + 1)
     commit()
     aggregate.commit()
   end
