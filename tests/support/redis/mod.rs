@@ -4,6 +4,7 @@
 //! All of it blocks, because tests begin and end it; load runs in tasks of its own.
 
 mod port;
+pub mod proxy;
 pub mod server;
 
 use std::{
