@@ -3,6 +3,7 @@
 //!
 //! All of it blocks, because tests begin and end it; load runs in tasks of its own.
 
+pub mod pair;
 mod port;
 pub mod proxy;
 pub mod server;
