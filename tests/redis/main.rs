@@ -3,6 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cluster;
 mod pair;
 mod proxy;
+mod sentinels;
 mod server;

@@ -3,9 +3,11 @@
 //!
 //! All of it blocks, because tests begin and end it; load runs in tasks of its own.
 
+pub mod cluster;
 pub mod pair;
 mod port;
 pub mod proxy;
+pub mod sentinels;
 pub mod server;
 
 use std::{
