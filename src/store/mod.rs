@@ -56,24 +56,28 @@ pub trait Store: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 pub enum Backend {
     Embedded(embedded::Embedded),
+    Redis(redis::RedisStore),
 }
 
 impl Store for Backend {
     async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
         match self {
             Self::Embedded(store) => store.room(id, commands).await,
+            Self::Redis(store) => store.room(id, commands).await,
         }
     }
 
     async fn sale(&self, id: SaleId, commands: Vec<sale::Command>) -> Result<SaleReply, StoreError> {
         match self {
             Self::Embedded(store) => store.sale(id, commands).await,
+            Self::Redis(store) => store.sale(id, commands).await,
         }
     }
 
     async fn catalog(&self, commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {
         match self {
             Self::Embedded(store) => store.catalog(commands).await,
+            Self::Redis(store) => store.catalog(commands).await,
         }
     }
 }
@@ -109,6 +113,14 @@ pub enum StoreError {
     /// The store is out of reach or could not write; whether the batch was applied is not known.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store has lost its last moments and hears everybody who may remember them; nothing was applied. It takes some
+    /// seconds at most.
+    #[error("the store is recovering")]
+    Recovering,
+    /// What was asked for is lost, or older than anybody remembers; nothing was applied, and nothing will be until an
+    /// operator has seen to it.
+    #[error("the store has lost it: an operator has to see to it")]
+    NeedsOperator,
 }
 
 impl StoreError {
