@@ -1,5 +1,7 @@
 //! The store on Redis: the same commands as the embedded one, in scripts, for as many instances as there are.
 
+mod catalog;
+mod instances;
 mod scripted;
 #[cfg(test)]
 mod tests;
