@@ -6,8 +6,12 @@ pub mod audit;
 pub mod batcher;
 pub mod catalog;
 pub mod embedded;
+<<<<<<< HEAD
 pub mod instances;
 mod redis;
+=======
+pub mod redis;
+>>>>>>> main
 pub mod sale_lane;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,8 +1,13 @@
 //! The store on Redis: the same commands as the embedded one, in scripts, for as many instances as there are.
+//!
+//! [`link`] is how this process reaches it.
 
 mod catalog;
 mod instances;
+pub mod link;
 mod scripted;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod wire;
