@@ -6,6 +6,7 @@ pub mod audit;
 pub mod batcher;
 pub mod catalog;
 pub mod embedded;
+pub mod instances;
 pub mod redis;
 pub mod sale_lane;
 #[cfg(test)]
@@ -13,6 +14,9 @@ pub(crate) mod tests;
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
+use self::instances::{Announcement, InstanceRow};
 use crate::{
     id::{RoomId, SaleId},
     room::{self, View},
@@ -82,6 +86,51 @@ impl Store for Backend {
     }
 }
 
+impl Backend {
+    /// What an instance on this store calls itself.
+    pub fn instance_id(&self) -> Uuid {
+        match self {
+            Self::Embedded(_) => Uuid::now_v7(),
+            Self::Redis(store) => store.instance_id(),
+        }
+    }
+
+    /// Says that an instance is there and what it obeys: about once a second.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn announce(&self, me: Announcement) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.announce(me),
+            Self::Redis(store) => store.announce(me).await?,
+        }
+        Ok(())
+    }
+
+    /// The instances that share this store, as far as they were there in the last ten minutes and have not left.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn instances(&self) -> Result<Vec<InstanceRow>, StoreError> {
+        match self {
+            Self::Embedded(store) => Ok(store.instances()),
+            Self::Redis(store) => store.instances().await,
+        }
+    }
+
+    /// Says that an instance ends.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn leave(&self, id: Uuid) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.leave(id),
+            Self::Redis(store) => store.leave().await?,
+        }
+        Ok(())
+    }
+}
+
 /// What a store answers to a batch for a room.
 #[derive(Clone, Debug)]
 pub struct RoomReply {
@@ -113,13 +162,12 @@ pub enum StoreError {
     /// The store is out of reach or could not write; whether the batch was applied is not known.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// The store has lost its last moments and hears everybody who may remember them; nothing was applied. It takes some
-    /// seconds at most.
+    /// The store has lost something and is being told it by those who remember: a few seconds. Nothing was applied.
     #[error("the store is recovering")]
     Recovering,
-    /// What was asked for is lost, or older than anybody remembers; nothing was applied, and nothing will be until an
-    /// operator has seen to it.
-    #[error("the store has lost it: an operator has to see to it")]
+    /// The store has lost the whole sale, or more of it than anybody remembers, and nothing is done before its operator
+    /// has decided. Nothing was applied.
+    #[error("the sale waits for its operator")]
     NeedsOperator,
 }
 

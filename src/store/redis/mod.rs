@@ -4,6 +4,8 @@
 //! that has the keys; a [`sender`] numbers the batches of its room or sale, and tells again what it remembers
 //! ([`memory`]) when a server has taken over that lacks the last moments.
 
+mod catalog;
+mod instances;
 pub mod link;
 mod memory;
 mod scripted;
@@ -29,12 +31,18 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use self::{
+    catalog::Remembered,
+    instances::Instances,
     link::{Link, Script},
     memory::Budget,
     scripted::Scripted,
     senders::Senders,
+    wire::Args,
 };
-use super::{RoomReply, SaleReply, Store, StoreError, catalog};
+use super::{
+    RoomReply, SaleReply, Store, StoreError, catalog as catalog_machine,
+    instances::{Announcement, InstanceRow},
+};
 use crate::{
     clock::Clock,
     id::{RoomId, SaleId},
@@ -50,6 +58,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How many are looked at, or left, at a time.
 const AT_ONCE: usize = 32;
 
+static CATALOG: LazyLock<Script> = LazyLock::new(|| Script::new(&[catalog::SOURCE]));
+static INSTANCES: LazyLock<Script> = LazyLock::new(|| Script::new(&[instances::SOURCE]));
 static ROOM: LazyLock<Script> = LazyLock::new(|| Script::new(&Room::source()));
 static SALE: LazyLock<Script> = LazyLock::new(|| Script::new(&Sale::source()));
 
@@ -63,12 +73,15 @@ struct Inner {
     shared: Shared,
     rooms: Senders<RoomId, Room>,
     sales: Senders<SaleId, Sale>,
+    catalog: Remembered,
+    instances: Instances,
 }
 
 /// What all senders have in common.
 struct Shared {
     link: Link,
     /// This process, in the store's books.
+    id: Uuid,
     instance: String,
     /// The last batch: they are numbered over all rooms and sales.
     number: AtomicU64,
@@ -90,6 +103,13 @@ impl Shared {
         self.number.fetch_add(1, Relaxed) + 1
     }
 
+    /// Calls one of the scripts that are no room's and no sale's.
+    async fn ask(&self, script: &Script, keys: &[&str], args: Args) -> Result<Vec<u8>, StoreError> {
+        let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
+        let called = self.link.call(script, &keys, args.into_vec()).await;
+        called.map_err(|error| StoreError::Unavailable(error.to_string()))
+    }
+
     fn peers(&self) -> Arc<String> {
         self.peers.load_full()
     }
@@ -109,29 +129,55 @@ impl RedisStore {
 
     /// The same, with the time given.
     fn with_time(link: Link, given: Option<Clock>) -> Self {
+        let id = Uuid::now_v7();
         let shared = Shared {
             link,
-            instance: Uuid::now_v7().simple().to_string(),
+            id,
+            instance: id.to_string(),
             number: AtomicU64::new(0),
             budget: Budget::default(),
             peers: ArcSwap::default(),
             given,
             loss: Notify::new(),
         };
-        let inner = Arc::new(Inner { shared, rooms: Senders::new(&ROOM), sales: Senders::new(&SALE) });
+        let inner = Arc::new(Inner { shared, rooms: Senders::new(&ROOM), sales: Senders::new(&SALE), catalog: Remembered::default(), instances: Instances::default() });
         tokio::spawn(watch(Arc::downgrade(&inner)));
         Self { inner }
     }
 
     /// This process, in the store's books.
-    pub fn instance(&self) -> &str {
-        &self.inner.shared.instance
+    pub fn instance_id(&self) -> Uuid {
+        self.inner.shared.id
     }
 
-    /// Tells of the other instances, whose memories are to be heard after a loss.
-    pub fn set_peers<'a>(&self, peers: impl IntoIterator<Item = &'a str>) {
-        let peers: Vec<_> = peers.into_iter().collect();
-        self.inner.shared.peers.store(Arc::new(peers.join(" ")));
+    /// Says that this instance is there, and learns who else is: their memories are to be heard after a loss.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn announce(&self, me: Announcement) -> Result<(), StoreError> {
+        let Inner { shared, instances, .. } = &*self.inner;
+        instances.announce(me, |args| shared.ask(&INSTANCES, &instances::KEYS, args)).await?;
+        let peers: Vec<_> = instances.peers().iter().map(Uuid::to_string).collect();
+        shared.peers.store(Arc::new(peers.join(" ")));
+        Ok(())
+    }
+
+    /// All that have announced themselves of late and not left.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn instances(&self) -> Result<Vec<InstanceRow>, StoreError> {
+        let Inner { shared, instances, .. } = &*self.inner;
+        instances.list(|args| shared.ask(&INSTANCES, &instances::KEYS, args)).await
+    }
+
+    /// Says that this instance ends.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn leave(&self) -> Result<(), StoreError> {
+        let Inner { shared, instances, .. } = &*self.inner;
+        instances.leave(shared.id, |args| shared.ask(&INSTANCES, &instances::KEYS, args)).await
     }
 
     /// Ends in order: nobody waits for this instance's memories any more.
@@ -159,8 +205,9 @@ impl Store for RedisStore {
         sender.batch(&self.inner.shared, &commands).await
     }
 
-    async fn catalog(&self, _commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {
-        todo!()
+    async fn catalog(&self, commands: Vec<catalog_machine::Command>) -> Result<Vec<catalog_machine::Outcome>, StoreError> {
+        let Inner { shared, catalog, .. } = &*self.inner;
+        catalog.apply(&commands, |args| shared.ask(&CATALOG, &catalog::KEYS, args)).await
     }
 }
 
