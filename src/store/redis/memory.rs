@@ -24,6 +24,9 @@ pub(super) const BYTES_MAX: usize = 256 << 20;
 /// From here on nothing is remembered beyond the replay window.
 const BYTES_TIGHT: usize = BYTES_MAX / 2;
 
+/// Until when a row is remembered that is never to be forgotten: an aggregate has few.
+pub(super) const ALWAYS: UnixMs = UnixMs(u64::MAX);
+
 /// What a row costs besides its texts: its places in the map and the queue.
 const ROW_BYTES: usize = 160;
 
@@ -94,7 +97,9 @@ impl Memory {
             let Some(row) = self.rows.get(&key).filter(|row| row.seq == seq) else { continue };
             self.forgotten = self.forgotten.max((row.term, seq));
             match kept_until(&key, &row.value).filter(|until| *until > time) {
-                Some(until) if self.budget.0.load(Relaxed) < BYTES_TIGHT => _ = self.kept.insert((until, key), seq),
+                Some(until) if until == ALWAYS || self.budget.0.load(Relaxed) < BYTES_TIGHT => {
+                    self.kept.insert((until, key), seq);
+                }
                 _ => self.drop_row(&key),
             }
         }

@@ -66,6 +66,13 @@ struct Seen {
     stale_since: Option<Instant>,
 }
 
+/// Whether a batch may have been applied though its sender never heard of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    Certain,
+    Unclear,
+}
+
 /// What to do about an answer.
 enum Next<T> {
     Done(T),
@@ -105,10 +112,28 @@ impl<A: Scripted> Sender<A> {
             seen.settings = Some(row);
         }
         seen.number = shared.next_number();
+        let mut sending = Sending::Certain;
+        match self.rounds(shared, &mut seen, &batch, &mut sending).await {
+            // It may have been applied before the loss: whoever hears that nothing was would send it as another.
+            Err(StoreError::Recovering) if sending == Sending::Unclear => {
+                Err(StoreError::Unavailable("unclear: the store was lost over it".to_owned()))
+            }
+            done => done,
+        }
+    }
+
+    /// Sends a batch, and catches up with the store as often as it may take.
+    async fn rounds(
+        &self,
+        shared: &Shared,
+        seen: &mut Seen,
+        batch: &Args,
+        sending: &mut Sending,
+    ) -> Result<A::Reply, StoreError> {
         for _ in 0..ROUNDS {
-            let text = self.resent(shared, &seen, &batch).await?;
+            let text = self.resent(shared, seen, batch, sending).await?;
             let answer = Answer::read(&text).map_err(misread)?;
-            match self.heed(shared, &mut seen, &answer).await? {
+            match self.heed(shared, seen, &answer).await? {
                 Next::Done(reply) => return Ok(reply),
                 Next::Again => {}
             }
@@ -139,13 +164,20 @@ impl<A: Scripted> Sender<A> {
     }
 
     /// Sends a batch until there is an answer. One that may have been applied keeps its number, so that it counts once.
-    async fn resent(&self, shared: &Shared, seen: &Seen, batch: &Args) -> Result<String, StoreError> {
+    async fn resent(
+        &self,
+        shared: &Shared,
+        seen: &Seen,
+        batch: &Args,
+        sending: &mut Sending,
+    ) -> Result<String, StoreError> {
         let until = Instant::now() + RESEND_FOR;
         loop {
             match self.call(shared, seen, Op::Batch, seen.made.as_deref(), batch.clone()).await {
                 Ok(text) => return Ok(text),
                 Err(error @ (CallError::Unclear(_) | CallError::TooFewCopies { .. })) if Instant::now() < until => {
                     tracing::debug!(%error, "sending a batch again");
+                    *sending = Sending::Unclear;
                     tokio::time::sleep(RESEND_PAUSE).await;
                 }
                 Err(error) => return Err(unavailable(error)),
