@@ -26,13 +26,11 @@ local function apply_batch()
   local before = sent_before()
   if before then return before end
   aggregate.apply()
-  if not changed then return reply('ok') end
-  if aggregate.exists() and not main:get('layout') then make_header(1) end
-  local gone = {}
-  if main:get('layout') then
-    main:put('seq', main:num('seq') + 1)
-    gone = redis.call('ZRANGEBYSCORE', seen_key, '-inf', fmt(server_now - PRUNE_MS), 'LIMIT', '0', '10')
-  end
+  -- What was made and deleted in one batch leaves no trace.
+  if not changed or not (aggregate.exists() or main:get('layout')) then return reply('ok') end
+  if not main:get('layout') then make_header(1) end
+  main:put('seq', main:num('seq') + 1)
+  local gone = redis.call('ZRANGEBYSCORE', seen_key, '-inf', fmt(server_now - PRUNE_MS), 'LIMIT', '0', '10')
   local answer = reply('ok')
   -- From here on nothing is read.
   commit()
