@@ -8,6 +8,7 @@ mod catalog;
 mod instances;
 pub mod link;
 mod memory;
+mod room;
 mod scripted;
 mod sender;
 mod senders;
