@@ -100,7 +100,6 @@ local function end_recovery()
 end
 
 -- The header of an aggregate that is made now.
-local is_new = false
 local function make_header(term)
   is_new = true
   main:set('layout', LAYOUT)

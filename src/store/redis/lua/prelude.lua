@@ -8,6 +8,7 @@
 
 local LAYOUT = '1'
 local NEVER = 9007199254740992 -- 2^53: above every number there is
+local LAST = '~' -- the member that every key but the header holds, so that no key is ever missing; it sorts last
 
 local fmt = function(n) return string.format('%.0f', n) end
 
@@ -65,6 +66,7 @@ end
 
 -- Reads these fields at once, so that get() finds them.
 function Hash:gather(fields)
+  if self.whole then return end
   local ask, n = {}, 0
   for _, field in ipairs(fields) do
     if self.known[field] == nil then
@@ -103,7 +105,14 @@ end
 
 function Hash:put(field, n) self:set(field, fmt(n)) end
 
+-- Takes out all there is.
+function Hash:clear() self.known, self.changed, self.whole, self.emptied = {}, {}, true, true end
+
 function Hash:commit()
+  if self.emptied then
+    redis.call('UNLINK', self.key)
+    redis.call('HSET', self.key, LAST, '')
+  end
   local set, n, del, m = {}, 0, {}, 0
   for field in pairs(self.changed) do
     local value = self.known[field]
@@ -122,14 +131,14 @@ end
 ---------------------------------------------------------------- an ordered set, as the commands see it
 
 -- Ordered by score, then by the bytes of the member: positions stand in it with leading zeros, ids as hex of one length.
--- Every such key holds the member '~', which comes last and is never seen.
+-- Every such key holds the member LAST, which is never seen.
 local Zset = {}
 Zset.__index = Zset
-local LAST = '~'
-local PAGE = 64
+local PAGE = 64 -- at most; the first is of one, since most often nothing is due
 
 function Zset.new(key)
-  return setmetatable({ key = key, base = {}, cursor = 1, read = 0, over = false, hidden = {}, added = {}, scores = {}, less = 0 }, Zset)
+  local empty = { key = key, base = {}, cursor = 1, read = 0, step = 1, over = false, hidden = {}, added = {}, scores = {}, less = 0 }
+  return setmetatable(empty, Zset)
 end
 
 local function before(score, member, other_score, other_member)
@@ -138,12 +147,13 @@ end
 
 -- Reads the next page of what is stored.
 function Zset:page()
-  local flat = redis.call('ZRANGE', self.key, self.read, self.read + PAGE - 1, 'WITHSCORES')
+  local flat = redis.call('ZRANGE', self.key, self.read, self.read + self.step - 1, 'WITHSCORES')
   for i = 1, #flat, 2 do
     if flat[i] ~= LAST then self.base[#self.base + 1] = { tonumber(flat[i + 1]), flat[i] } end
   end
-  self.read = self.read + PAGE
-  self.over = #flat < 2 * PAGE
+  self.over = #flat < 2 * self.step
+  self.read = self.read + self.step
+  self.step = math.min(8 * self.step, PAGE)
 end
 
 -- The first member and its score; nil if there is none.
@@ -198,15 +208,25 @@ function Zset:count()
   return self.size - self.less
 end
 
--- Whether it is in the set, by its score; `stored` asks the store.
+-- Takes out all there is.
+function Zset:clear()
+  self.base, self.cursor, self.over, self.hidden, self.added, self.scores = {}, 1, true, {}, {}, {}
+  self.size, self.less, self.emptied = 0, 0, true
+end
+
+-- Whether it is in the set, by its score.
 function Zset:score(member)
   if self.scores[member] then return self.scores[member] end
-  if self.hidden[member] then return nil end
+  if self.hidden[member] or self.emptied then return nil end
   local score = redis.call('ZSCORE', self.key, member)
   return score and tonumber(score)
 end
 
 function Zset:commit()
+  if self.emptied then
+    redis.call('UNLINK', self.key)
+    redis.call('ZADD', self.key, 'inf', LAST)
+  end
   local set, n, del, m = {}, 0, {}, 0
   for member in pairs(self.hidden) do
     local score = self.scores[member]
@@ -242,6 +262,7 @@ local sent_key, seen_key, staged_key = KEYS[2], KEYS[3], KEYS[4]
 local told = {} -- the outcomes' lines
 local facts = {} -- rows that changed, by key: the sender keeps them to tell them again after a loss
 local changed = false
+local is_new = false -- whether the aggregate is made by this call, and its keys with it
 local now
 
 local function tell(...) told[#told + 1] = table.concat({ ... }, ' ') end

@@ -27,12 +27,13 @@ local function apply_batch()
   if before then return before end
   aggregate.apply()
   if not changed then return reply('ok') end
-  if aggregate.exists() and not main:get('layout') then make_header(1) end
-  local gone = {}
-  if main:get('layout') then
-    main:put('seq', main:num('seq') + 1)
-    gone = redis.call('ZRANGEBYSCORE', seen_key, '-inf', fmt(server_now - PRUNE_MS), 'LIMIT', '0', '10')
+  if not main:get('layout') then
+    -- Made and deleted again in one batch: nothing is left to be written.
+    if not aggregate.exists() then return reply('ok') end
+    make_header(1)
   end
+  main:put('seq', main:num('seq') + 1)
+  local gone = redis.call('ZRANGEBYSCORE', seen_key, '-inf', fmt(server_now - PRUNE_MS), 'LIMIT', '0', '10')
   local answer = reply('ok')
   -- From here on nothing is read.
   commit()
