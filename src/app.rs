@@ -6,6 +6,7 @@
 
 mod descriptors;
 mod error;
+mod redis;
 mod server;
 mod signals;
 mod tls;
@@ -17,6 +18,7 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 pub use self::{
     error::{BuildError, RunError},
+    redis::link_options,
     tls::Reloader,
 };
 use self::{server::Plan, tls::Tls};
@@ -194,6 +196,7 @@ fn open_store(url: &StoreUrl, clock: &Clock, metrics: &Arc<Metrics>) -> Result<B
     Ok(Backend::Embedded(match url {
         StoreUrl::Memory => Embedded::memory(clock.clone(), Arc::clone(metrics))?,
         StoreUrl::File(path) => Embedded::file(path, clock.clone(), Arc::clone(metrics))?,
+        StoreUrl::Redis(_) => return Err(BuildError::NoRedis),
     }))
 }
 

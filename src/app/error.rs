@@ -20,6 +20,8 @@ pub enum BuildError {
     TlsPair(#[source] rustls::Error),
     #[error("server.tls_cert and server.tls_key belong together: one is missing")]
     HalfOfTls,
+    #[error("store.url: a store on Redis is not in this version: use file:PATH or memory:")]
+    NoRedis,
     #[error(transparent)]
     Store(#[from] OpenError),
     #[error(transparent)]
@@ -34,7 +36,7 @@ impl BuildError {
     /// Whether another configuration would help, rather than another try.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::NoPublicUrl(_) | Self::Tls { .. } | Self::TlsPair(_) | Self::HalfOfTls => true,
+            Self::NoPublicUrl(_) | Self::Tls { .. } | Self::TlsPair(_) | Self::HalfOfTls | Self::NoRedis => true,
             Self::Start(StartError::Room { .. } | StartError::Key { .. } | StartError::SigningKey(_)) => true,
             Self::FirstRoom(OperateError::Invalid(_)) => true,
             Self::Bind { .. } | Self::Store(_) | Self::Start(_) | Self::FirstRoom(_) | Self::Server(_) => false,

@@ -37,6 +37,10 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
                 "a store in memory is gone with its process: name the folder of a stopped instance, `file:PATH`";
             return Err(Failure::Usage(detail.to_owned()));
         }
+        StoreUrl::Redis(_) => {
+            let detail = "a store on Redis can't be audited by this version: name a folder, `file:PATH`";
+            return Err(Failure::Usage(detail.to_owned()));
+        }
     };
     let store = open(&path)?;
     let report = audit_sale(&store, sale.clone()).await;

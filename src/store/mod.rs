@@ -6,7 +6,7 @@ pub mod audit;
 pub mod batcher;
 pub mod catalog;
 pub mod embedded;
-mod redis;
+pub mod redis;
 pub mod sale_lane;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -71,8 +71,9 @@ pub(super) struct Sender<'a> {
     pub instance: &'a str,
     /// The batch's number; rises with every batch of this sender to this aggregate.
     pub number: u64,
-    /// The term it last saw, 0 if none, and the making of the aggregate.
-    pub term: u64,
+    /// The highest term it ever met; 0 if none.
+    pub met: u64,
+    /// The name of the term it is in; in a replay, of the one that it began to replay into.
     pub made: Option<&'a str>,
     /// What it reckons the aggregate's time to be; 0 if it does not know.
     pub reckoned: UnixMs,
@@ -95,7 +96,7 @@ pub(super) fn preamble(op: Op, clock: Option<UnixMs>, sender: &Sender<'_>) -> Ar
         .word(clock.map_or_else(String::new, |now| now.0.to_string()))
         .word(sender.instance)
         .word(sender.number)
-        .word(sender.term)
+        .word(sender.met)
         .word(sender.made.unwrap_or("-"))
         .word(sender.reckoned.0)
         .word(sender.floor.0)
@@ -126,6 +127,7 @@ pub(super) enum Status {
 pub(super) struct Answer<'a> {
     pub status: Status,
     pub term: u64,
+    /// The term's name: two servers may each begin a term of the same number.
     pub made: Option<&'a str>,
     /// How many batches have changed the aggregate.
     pub seq: u64,

@@ -5,8 +5,10 @@
 --   head()             the line that shows the aggregate after the batch; '-' if it does not exist
 --   exists()           whether it does
 --   replay()           takes rows from the arguments
---   recovered(heard)   applies what was replayed; `heard` is true at the end of a recovery in which every instance was
---                      heard, false where one was not, nil for who comes late to an aggregate in service
+--   recovered(heard, terms)
+--                      applies what was replayed; `heard` is true at the end of a recovery in which every instance was
+--                      heard, false where one was not, nil for who comes late to an aggregate in service; `terms` is
+--                      how many have begun since the one that was lost
 --   commit()           writes
 --   is_allowed_lost()  whether the batch may be applied to an aggregate that waits for its operator
 --   can_be_lost        whether what nobody remembers any more makes it wait for its operator
@@ -15,6 +17,8 @@
 local RECOVERY_MS = 5000
 -- Whoever changed something in this time may remember what the store has lost.
 local HEARD_MS = 90000
+-- How long one that has ended in order is waited for.
+local LEAVE_MS = 10000
 -- Rows of instances unseen for so long are pruned.
 local PRUNE_MS = 600000
 -- The clock's skew after a change of server wears off by one part in so many.
@@ -46,25 +50,40 @@ local function status(word)
   return table.concat({ word, main:get('term') or '0', main:get('made') or '-', main:get('seq') or '0', fmt(now or server_now) }, ' ')
 end
 
-local function begin_recovery(term)
+-- A term has a name of its own, because two servers that lost the same may each begin the next one.
+local function name_term(term)
   main:put('term', term)
   main:set('stamp', stamp())
+  main:set('made', fmt(server_now) .. '-' .. instance .. '-' .. string.sub(main:get('stamp'), 1, 8))
+end
+
+local function begin_recovery(term)
+  -- Where a recovery was under way, what was lost before it is lost still.
+  if main:get('phase') ~= 'recovering' then
+    main:set('fork', (main:get('term') or '0') .. ' ' .. (main:get('seq') or '0'))
+  end
+  name_term(term)
   main:set('phase', 'recovering')
   main:put('until', server_now + RECOVERY_MS)
   main:set('done', '')
   main:set('peers', '')
-  main:set('fork', main:get('seq') or '0')
-  if clock == '' and seen_now > 0 then
-    local skew = seen_now - server_now
+  if clock == '' and reckoned > 0 then
+    local skew = reckoned - server_now
     main:put('skew', math.max(-SKEW_MAX_MS, math.min(skew, SKEW_MAX_MS)))
     main:put('skew_at', server_now)
   end
 end
 
+-- The term and the batch that the server was at when it took over.
+local function fork()
+  local words = words(main:get('fork'))
+  return tonumber(words[1]), tonumber(words[2])
+end
+
 -- Whether all whose memory may hold what was lost have told it.
 local function all_heard()
   local done = ' ' .. main:get('done') .. ' '
-  local asked = redis.call('ZRANGEBYSCORE', seen_key, fmt(server_now - HEARD_MS), '(inf')
+  local asked = redis.call('ZRANGEBYSCORE', seen_key, fmt(store_now() - HEARD_MS), '(inf')
   for _, peer in ipairs(words(main:get('peers'))) do asked[#asked + 1] = peer end
   for _, peer in ipairs(asked) do
     if peer ~= '' and not string.find(done, ' ' .. peer .. ' ', 1, true) then return false end
@@ -84,8 +103,10 @@ end
 -- A sender has told all it remembers. Where the store has lost more than that, nobody can say what.
 local function note_done()
   note_words('done', instance)
-  local forgotten = num() -- the last batch of which the sender remembers nothing any more
-  if aggregate.can_be_lost and forgotten > main:num('fork') then main:set('lost', '1') end
+  local term, seq = num(), num() -- the last batch of which the sender remembers something no more
+  local fork_term, fork_seq = fork()
+  local is_beyond = term > fork_term or (term == fork_term and seq > fork_seq)
+  if aggregate.can_be_lost and is_beyond then main:set('lost', '1') end
 end
 
 -- Ends the recovery if it is time.
@@ -94,7 +115,7 @@ local function end_recovery()
   if not heard and server_now < main:num('until') then return false end
   main:set('phase', main:get('lost') and 'lost' or 'open')
   now = math.max(store_now(), main:num('last') or 0)
-  aggregate.recovered(heard)
+  aggregate.recovered(heard, main:num('term') - fork())
   changed = true
   return true
 end
@@ -103,9 +124,7 @@ end
 local function make_header(term)
   is_new = true
   main:set('layout', LAYOUT)
-  main:put('term', term)
-  main:set('made', fmt(server_now) .. '-' .. instance)
-  main:set('stamp', stamp())
+  name_term(term)
   main:set('seq', '0')
   main:set('phase', 'open')
 end

@@ -248,9 +248,9 @@ local op = take() -- batch, replay, done, leave
 local clock = take() -- the time, in tests; empty otherwise
 local instance = take()
 local number = num() -- of the batch
-local seen_term = num() -- what the sender last saw; 0 if nothing
-local seen_made = take() -- which making of this aggregate it saw; '-' if none
-local seen_now = num() -- what the sender reckons the aggregate's time to be; 0 if it does not know
+local met = num() -- the highest term the sender ever met; 0 if none
+local seen_made = take() -- the name of the term it is in; '-' if none. In a replay: the one it began to replay into
+local reckoned = num() -- what the sender reckons the aggregate's time to be; 0 if it does not know
 local floor = num() -- the latest time that the sender was told: nobody is told of an earlier one after it
 local adopt = take() == 'adopt' -- the sender has found no server but this, though it lags behind what it saw
 

@@ -22,28 +22,32 @@ local function sent_before()
   return redis.call('HGET', sent_key, 'r:' .. instance)
 end
 
-local function apply_batch()
+-- `term` is that of an aggregate that is made by this batch.
+local function apply_batch(term)
   local before = sent_before()
   if before then return before end
   aggregate.apply()
-  if not changed then return reply('ok') end
-  if not main:get('layout') then
-    -- Made and deleted again in one batch: nothing is left to be written.
-    if not aggregate.exists() then return reply('ok') end
-    make_header(1)
+  -- What was made and deleted in one batch leaves no trace.
+  if not changed or not (aggregate.exists() or main:get('layout')) then return reply('ok') end
+  if not main:get('layout') then make_header(term) end
+  if main:get('phase') == 'lost' then
+    -- Its operator has seen to it.
+    main:set('phase', 'open')
+    main:set('lost', false)
   end
   main:put('seq', main:num('seq') + 1)
-  local gone = redis.call('ZRANGEBYSCORE', seen_key, '-inf', fmt(server_now - PRUNE_MS), 'LIMIT', '0', '10')
+  local long_ago = fmt(store_now() - PRUNE_MS)
+  local gone = redis.call('ZRANGEBYSCORE', seen_key, '-inf', long_ago, 'LIMIT', '0', '10')
   local answer = reply('ok')
   -- From here on nothing is read.
   commit()
   aggregate.commit()
-  redis.call('HSET', sent_key, 'n:' .. instance, fmt(number), 'r:' .. instance, answer)
-  redis.call('ZADD', seen_key, fmt(server_now), instance)
   for _, id in ipairs(gone) do
     redis.call('ZREM', seen_key, id)
     redis.call('HDEL', sent_key, 'n:' .. id, 'r:' .. id)
   end
+  redis.call('HSET', sent_key, 'n:' .. instance, fmt(number), 'r:' .. instance, answer)
+  redis.call('ZADD', seen_key, fmt(store_now()), instance)
   return answer
 end
 
@@ -63,25 +67,25 @@ local function finish_replay(is_open)
   local answer = reply('ok')
   commit()
   aggregate.commit()
-  redis.call('ZADD', seen_key, fmt(server_now), instance)
+  redis.call('ZADD', seen_key, fmt(store_now()), instance)
   return answer
 end
 
+-- An instance ends in order. It is waited for a little longer: a replica may lag behind what it was told last.
 local function leave()
-  redis.call('ZREM', seen_key, instance)
-  redis.call('HDEL', sent_key, 'n:' .. instance, 'r:' .. instance)
+  redis.call('ZADD', seen_key, 'XX', fmt(store_now() - HEARD_MS + LEAVE_MS), instance)
   return status('ok')
 end
 
 -- What a call to an aggregate that is not there comes to.
 local function at_nothing()
-  if op == 'replay' then
-    make_header(seen_term + 1)
-    begin_recovery(seen_term + 1)
+  if op == 'replay' and seen_made == '-' then
+    make_header(met + 1)
+    begin_recovery(met + 1)
     return apply_replay()
   end
-  if op ~= 'batch' or seen_made ~= '-' then return status('gone') end
-  return apply_batch()
+  if op == 'batch' and (seen_made == '-' or aggregate.is_allowed_lost()) then return apply_batch(met + 1) end
+  return status('gone')
 end
 
 -- A server that is not the one of before, or has forgotten more than its senders: nothing is applied.
@@ -99,11 +103,14 @@ local function run()
   if not layout then return at_nothing() end
   if op == 'leave' then return leave() end
   local term = main:num('term')
-  if main:get('stamp') ~= stamp() then return at_a_loss(math.max(term, seen_term) + 1) end
-  if seen_term > term then
-    if adopt then return at_a_loss(seen_term + 1) end
+  if main:get('stamp') ~= stamp() then return at_a_loss(math.max(term, met) + 1) end
+  if met > term then
+    if adopt then return at_a_loss(met + 1) end
     return status('stale')
   end
+  local is_other = seen_made ~= '-' and seen_made ~= main:get('made')
+  -- The rest of a replay that began at a server which is no more: its beginning is not here.
+  if is_other and (op == 'replay' or op == 'done') then return status('recovering') end
   local was_open = main:get('phase') ~= 'recovering'
   if op == 'replay' then return apply_replay() end
   if op == 'done' and not was_open then note_done() end
@@ -113,11 +120,10 @@ local function run()
     return answer
   end
   if op == 'done' then return finish_replay(was_open) end
-  local is_behind = seen_made ~= '-' and (seen_term < term or seen_made ~= main:get('made'))
-  if not is_behind and not (main:get('phase') == 'lost' and not aggregate.is_allowed_lost()) then
+  if not is_other and not (main:get('phase') == 'lost' and not aggregate.is_allowed_lost()) then
     return apply_batch()
   end
-  local answer = status(is_behind and 'behind' or 'lost')
+  local answer = status(is_other and 'behind' or 'lost')
   if not was_open then
     -- The recovery ended with this call all the same.
     main:put('seq', main:num('seq') + 1)

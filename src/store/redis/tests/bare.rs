@@ -80,7 +80,7 @@ impl<A: Scripted> Bare<A> {
         let sender = Sender {
             instance: &self.instance,
             number: self.number,
-            term: self.term,
+            met: self.term,
             made: self.made.as_deref(),
             reckoned: UnixMs(0),
             floor: UnixMs(0),
