@@ -9,6 +9,7 @@ mod instances;
 pub mod link;
 mod memory;
 mod room;
+mod sale;
 mod scripted;
 mod sender;
 mod senders;
@@ -47,8 +48,8 @@ use super::{
 use crate::{
     clock::Clock,
     id::{RoomId, SaleId},
-    room::{self, Room},
-    sale::{self, Sale},
+    room::{Command as RoomCommand, Room},
+    sale::{Command as SaleCommand, Sale},
     time::UnixMs,
 };
 
@@ -196,12 +197,12 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
-    async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
+    async fn room(&self, id: RoomId, commands: Vec<RoomCommand>) -> Result<RoomReply, StoreError> {
         let sender = self.inner.rooms.of(&self.inner.shared, &id);
         sender.batch(&self.inner.shared, &commands).await
     }
 
-    async fn sale(&self, id: SaleId, commands: Vec<sale::Command>) -> Result<SaleReply, StoreError> {
+    async fn sale(&self, id: SaleId, commands: Vec<SaleCommand>) -> Result<SaleReply, StoreError> {
         let sender = self.inner.sales.of(&self.inner.shared, &id);
         sender.batch(&self.inner.shared, &commands).await
     }

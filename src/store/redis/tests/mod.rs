@@ -3,3 +3,4 @@
 mod bare;
 mod catalog;
 mod room;
+mod sale;
