@@ -6,12 +6,8 @@ pub mod audit;
 pub mod batcher;
 pub mod catalog;
 pub mod embedded;
-<<<<<<< HEAD
 pub mod instances;
-mod redis;
-=======
 pub mod redis;
->>>>>>> main
 pub mod sale_lane;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -87,6 +83,13 @@ impl Store for Backend {
 }
 
 impl Backend {
+    /// Whether other processes may use the same store.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+        }
+    }
+
     /// Says that an instance is there and what it obeys: about once a second.
     ///
     /// # Errors
