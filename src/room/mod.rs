@@ -29,4 +29,4 @@ pub use view::{HeldBack, Phase, View};
 
 /// The version of the line's behaviour. To be raised whenever the same commands at the same times would leave
 /// another state than before: a store must not replay what was written under other rules.
-pub const RULES_VERSION: u64 = 3;
+pub const RULES_VERSION: u64 = 4;
