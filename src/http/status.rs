@@ -142,6 +142,7 @@ pub(crate) async fn status(RoomPath(room): RoomPath, request: HttpRequest) -> Re
 /// # Errors
 /// 503 in the moment between a room's making and its first answer.
 pub fn view_of(room: &LiveRoom) -> Result<Arc<View>, Problem> {
+    room.note_look();
     room.lane.view().ok_or_else(|| Problem::new(Code::Recovering, "this room is being set up"))
 }
 

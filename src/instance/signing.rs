@@ -80,7 +80,7 @@ impl Instance {
     pub(super) async fn keep_signing_keys(&self) -> Result<(), OperateError> {
         let stored = self.directory.load_full();
         let plan = keep(&self.documents, &self.options, &stored.signing, self.clock.now()).await?;
-        if plan == Plan::default() { Ok(()) } else { self.refresh().await }
+        if plan == Plan::default() { Ok(()) } else { self.refresh().await.map(drop) }
     }
 
     /// Replaces the key of every purpose now, whatever its age, without waiting for the next to be due: as after a leak

@@ -89,8 +89,9 @@ impl Instance {
 
     async fn follow_sale(&self, follow: &Follow) -> Result<(), StoreError> {
         let Some(header) = self.header_of(follow).await? else { return Ok(()) };
-        if header.born != follow.sale.born {
-            // The sale of before, still to be configured anew.
+        if header.born != follow.sale.born || follow.sale.needs_operator() {
+            // The sale of before, still to be configured anew; or one that nobody knows anything of: a line that waits for
+            // units hears nothing, and waits.
             return Ok(());
         }
         for room in &follow.told {

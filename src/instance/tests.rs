@@ -58,6 +58,7 @@ fn new_key(scopes: &[Scope]) -> NewKey {
 
 mod rooms;
 mod sales;
+mod several;
 mod stock;
 
 mod keys {

@@ -87,11 +87,11 @@ impl Room {
                 *room = Some(Self::new(now, *version, *first_epoch, rules.bounded()));
                 Applied::changed(Outcome::Done)
             }
-            (Some(_), Command::Delete) => {
+            (Some(it), Command::Delete { last_epoch }) if it.epoch <= *last_epoch => {
                 *room = None;
                 Applied::changed(Outcome::Done)
             }
-            (None, Command::Delete) => Applied::unchanged(Outcome::Done),
+            (_, Command::Delete { .. }) => Applied::unchanged(Outcome::Done),
             (Some(room), Command::SetStock(news)) => room.set_stock(room.figures().at(now), news),
             (Some(room), Command::ForgetStock) => room.forget_stock(room.figures().at(now)),
             (Some(room), command) => room.step(room.figures().at(now), command),
@@ -160,7 +160,7 @@ impl Room {
             Command::Finish { session } => self.finish(now, session),
             Command::Reset => self.reset(now),
             // These were told apart before.
-            Command::SetStock(_) | Command::ForgetStock | Command::Configure { .. } | Command::Delete => {
+            Command::SetStock(_) | Command::ForgetStock | Command::Configure { .. } | Command::Delete { .. } => {
                 Applied::unchanged(Outcome::Done)
             }
             Command::Tick => Applied::unchanged(Outcome::Done),

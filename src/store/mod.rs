@@ -95,6 +95,14 @@ impl Backend {
         }
     }
 
+    /// Whether other processes may use the same store.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Redis(_) => true,
+        }
+    }
+
     /// Says that an instance is there and what it obeys: about once a second.
     ///
     /// # Errors

@@ -275,7 +275,7 @@ fn only_a_newer_version_configures_and_a_newer_epoch_starts_afresh() {
     bench.send(Command::Configure { version: 2, first_epoch: 9, rules: rules(60, 1) });
     assert_eq!((bench.view().epoch, bench.view().tail), (9, 0));
     assert_eq!(bench.claim(1), Outcome::Refused(Refusal::Reset));
-    bench.send(Command::Delete);
+    bench.send(Command::Delete { last_epoch: u64::MAX });
     assert_eq!(bench.room, None);
     assert_eq!(bench.claim(1), Outcome::Refused(Refusal::UnknownRoom));
 }

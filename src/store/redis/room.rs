@@ -46,7 +46,7 @@ impl Scripted for Room {
             Command::Configure { version, first_epoch, rules } => {
                 encode_settings(args.word("configure"), *version, *first_epoch, rules)
             }
-            Command::Delete => args.word("delete"),
+            Command::Delete { last_epoch } => args.word("delete").word(last_epoch),
             Command::Reset => args.word("reset"),
             Command::Tick => args.word("tick"),
             Command::Join { count } => args.word("join").word(count),

@@ -4,3 +4,4 @@ mod bare;
 mod catalog;
 mod room;
 mod sale;
+mod instances;

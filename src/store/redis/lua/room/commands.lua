@@ -2,7 +2,7 @@
 
 -- How many words each command has after its own; those whose first words name a session are read ahead.
 local WORDS = {
-  configure = 15, delete = 0, reset = 0, tick = 0, join = 1, claim = 3, admit = 1, look = 2, exchange = 4, check = 4,
+  configure = 15, delete = 1, reset = 0, tick = 0, join = 1, claim = 3, admit = 1, look = 2, exchange = 4, check = 4,
   renew = 3, finish = 3, leave = 2, set_stock = 8, forget_stock = 0,
 }
 local NAMES_SESSION = { exchange = true, check = true, renew = true, finish = true }
@@ -319,7 +319,8 @@ function command.configure()
 end
 
 function command.delete()
-  if room then
+  local last_epoch = num()
+  if room and room.epoch <= last_epoch then
     state.forget()
     room, rules = nil, nil
     changed = true
