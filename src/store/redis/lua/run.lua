@@ -80,7 +80,7 @@ end
 -- What a call to an aggregate that is not there comes to.
 local function at_nothing()
   if op == 'replay' and seen_made == '-' then
-    make_header(met + 1)
+    make_header(met)
     begin_recovery(met + 1)
     return apply_replay()
   end

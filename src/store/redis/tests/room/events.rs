@@ -70,7 +70,7 @@ enum Event {
     ForgetStock,
     Configure(Box<Change>),
     Reset,
-    Delete,
+    Delete(u64),
     Anew,
 }
 
@@ -156,7 +156,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::OtherSale),
         1 => Just(Event::ForgetStock),
         4 => change().prop_map(|change| Event::Configure(Box::new(change))),
-        1 => prop_oneof![Just(Event::Reset), Just(Event::Delete), Just(Event::Anew)],
+        1 => prop_oneof![Just(Event::Reset), prop_oneof![0..4u64, Just(u64::MAX)].prop_map(Event::Delete), Just(Event::Anew)],
     ]
 }
 
@@ -264,6 +264,11 @@ impl World {
             stock_seq: 0,
             drawn: 0,
         }
+    }
+
+    /// A room as it was before: what was said since is remembered by those who heard it.
+    pub fn set_back(&mut self, room: Option<Room>) {
+        self.room = room;
     }
 
     /// The room's time.
@@ -388,7 +393,7 @@ impl World {
             Event::ForgetStock => Command::ForgetStock,
             Event::Configure(change) => self.configure(change),
             Event::Reset => Command::Reset,
-            Event::Delete => Command::Delete,
+            Event::Delete(last_epoch) => Command::Delete { last_epoch: *last_epoch },
             Event::Anew => {
                 self.version += 1;
                 self.epoch = self.view().map_or(self.epoch, |view| view.epoch) + 1;
