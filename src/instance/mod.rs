@@ -137,6 +137,7 @@ impl Instance {
         options: Options,
     ) -> Result<Arc<Self>, StartError> {
         options.check()?;
+        let id = store.instance_id();
         let documents = Documents { store };
         declare_rooms(&documents, &options.rooms).await?;
         declare_sales(&documents, &options.sales).await?;

@@ -60,24 +60,28 @@ pub trait Store: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 pub enum Backend {
     Embedded(embedded::Embedded),
+    Redis(redis::RedisStore),
 }
 
 impl Store for Backend {
     async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
         match self {
             Self::Embedded(store) => store.room(id, commands).await,
+            Self::Redis(store) => store.room(id, commands).await,
         }
     }
 
     async fn sale(&self, id: SaleId, commands: Vec<sale::Command>) -> Result<SaleReply, StoreError> {
         match self {
             Self::Embedded(store) => store.sale(id, commands).await,
+            Self::Redis(store) => store.sale(id, commands).await,
         }
     }
 
     async fn catalog(&self, commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {
         match self {
             Self::Embedded(store) => store.catalog(commands).await,
+            Self::Redis(store) => store.catalog(commands).await,
         }
     }
 }
@@ -87,6 +91,15 @@ impl Backend {
     pub fn is_shared(&self) -> bool {
         match self {
             Self::Embedded(_) => false,
+            Self::Redis(_) => true,
+        }
+    }
+
+    /// What an instance on this store calls itself.
+    pub fn instance_id(&self) -> Uuid {
+        match self {
+            Self::Embedded(_) => Uuid::now_v7(),
+            Self::Redis(store) => store.instance_id(),
         }
     }
 
@@ -97,6 +110,7 @@ impl Backend {
     pub async fn announce(&self, me: Announcement) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.announce(me),
+            Self::Redis(store) => store.announce(me).await?,
         }
         Ok(())
     }
@@ -108,6 +122,7 @@ impl Backend {
     pub async fn instances(&self) -> Result<Vec<InstanceRow>, StoreError> {
         match self {
             Self::Embedded(store) => Ok(store.instances()),
+            Self::Redis(store) => store.instances().await,
         }
     }
 
@@ -118,6 +133,7 @@ impl Backend {
     pub async fn leave(&self, id: Uuid) -> Result<(), StoreError> {
         match self {
             Self::Embedded(store) => store.leave(id),
+            Self::Redis(store) => store.leave().await?,
         }
         Ok(())
     }

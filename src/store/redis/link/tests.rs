@@ -1,9 +1,13 @@
+mod away;
+mod cluster;
+mod fit;
+mod sentinel;
 mod single;
 
 use std::{sync::LazyLock, time::Duration};
 
 use super::*;
-use crate::store::redis::testing::{RedisServer, eventually, url};
+use crate::store::redis::testing::{RedisServer, eventually, free_port, url};
 
 /// Appends to a list and tells what stands in it, or says an error where it is asked to.
 static APPEND: LazyLock<Script> = LazyLock::new(|| {

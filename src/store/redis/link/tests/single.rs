@@ -28,3 +28,63 @@ async fn an_error_of_the_script_is_told_as_that() {
     let error = append(&link, "k", "other").await.unwrap_err();
     assert!(matches!(&error, CallError::Script(said) if said.starts_with("WRONGTYPE")), "{error}");
 }
+
+#[tokio::test]
+async fn keys_of_another_kind_are_left_alone_and_a_full_server_is_no_fault_of_the_script() {
+    let server = RedisServer::start(&[]);
+    let link = open(&server.url()).await;
+    assert_eq!(append(&link, "k", "a").await.unwrap(), "a");
+    let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let error = append(&link, "k", "b").await.unwrap_err();
+    assert!(matches!(&error, CallError::NotSent(said) if said.starts_with("OOM")), "{error}");
+    let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(append(&link, "k", "c").await.unwrap(), "a,c");
+}
+
+#[tokio::test]
+async fn copies_are_counted() {
+    let server = RedisServer::start(&[]);
+    let durability = Durability::Replica { copies: 1 };
+    let link = Link::open(&server.url(), LinkOptions { durability, ..options() }).await.unwrap();
+    assert_eq!(link.durability(), durability);
+    assert_eq!(append(&link, "k", "a").await.unwrap_err(), CallError::TooFewCopies { wanted: 1, found: 0 });
+    let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &server.port().to_string()]);
+    eventually("the replica follows", || replica.ask::<String>(&["INFO"]).contains("master_link_status:up"));
+    // It was applied, which is why it is unclear and not refused.
+    assert_eq!(append(&link, "k", "b").await.unwrap(), "a,b");
+    replica.stop();
+    assert_eq!(append(&link, "k", "c").await.unwrap_err(), CallError::TooFewCopies { wanted: 1, found: 0 });
+}
+
+#[tokio::test]
+async fn a_demoted_server_is_asked_again_until_it_takes_writes() {
+    let server = RedisServer::start(&[]);
+    let link = open(&server.url()).await;
+    append(&link, "k", "a").await.unwrap();
+    let nobody = free_port().to_string();
+    let _: String = server.ask(&["REPLICAOF", "127.0.0.1", &nobody]);
+    let (called, ()) = tokio::join!(append(&link, "k", "b"), async {
+        sleep(Duration::from_millis(300)).await;
+        let _: String = server.ask(&["REPLICAOF", "NO", "ONE"]);
+    });
+    assert_eq!(called.unwrap(), "a,b");
+}
+
+#[tokio::test]
+async fn a_server_that_stays_demoted_is_given_up_after_two_seconds_and_keeps_nobody_else_waiting() {
+    let server = RedisServer::start(&[]);
+    let link = open(&server.url()).await;
+    append(&link, "k", "a").await.unwrap();
+    let nobody = free_port().to_string();
+    let _: String = server.ask(&["REPLICAOF", "127.0.0.1", &nobody]);
+    let start = Instant::now();
+    let error = append(&link, "k", "b").await.unwrap_err();
+    assert!(matches!(&error, CallError::NotSent(said) if said.contains("refused for 2 s")), "{error}");
+    assert!(start.elapsed() < Duration::from_millis(2_500));
+    let start = Instant::now();
+    assert!(matches!(append(&link, "k", "c").await, Err(CallError::NotSent(_))));
+    assert!(start.elapsed() < Duration::from_millis(50));
+    let _: String = server.ask(&["REPLICAOF", "NO", "ONE"]);
+    until_it_works(&link, "k", "d").await;
+    assert_eq!(append(&link, "k", "e").await.unwrap(), "a,d,e");
+}
