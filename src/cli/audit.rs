@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_a_failure() {
-        let view = View { now: UnixMs(0), version: 1, born: 1, phase: Phase::Open, items: Vec::new(), seq: 3 };
+        let view = View { now: UnixMs(0), term: 0, version: 1, born: 1, phase: Phase::Open, items: Vec::new(), seq: 3 };
         let sale = SaleId::parse("drop").expect("an id");
         let clean = AuditReport { sale, view, first_seq: 1, events: 3, walk: Walk::default(), fold: Ok(()) };
         assert!(tell(&clean).is_ok());

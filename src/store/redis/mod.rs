@@ -8,6 +8,7 @@ mod catalog;
 mod instances;
 pub mod link;
 mod memory;
+mod sale;
 mod scripted;
 mod sender;
 mod senders;

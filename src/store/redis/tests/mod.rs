@@ -3,3 +3,4 @@
 mod bare;
 mod catalog;
 mod instances;
+mod sale;
