@@ -42,7 +42,7 @@ pub struct SaleView {
     pub sale: SaleId,
     pub name: String,
     /// `scheduled`, `open` or `closed`; `needs_operator` where the store has lost what was sold and held: then nothing is
-    /// sold, and no items are shown.
+    /// sold, and items are shown only for a key, as far as any are known.
     #[schema(value_type = String, example = "open")]
     pub state: SaleState,
     /// In the order of the document.
@@ -153,7 +153,11 @@ pub(crate) async fn get(
 /// The answer for a key.
 async fn fresh(sale: &LiveSale, context: &Context) -> Result<HttpResponse, Problem> {
     let view = match sale.items().await {
-        Ok(items) => SaleView::of(sale, &items.ok_or_else(being_set_up)?, Shown::Numbers),
+        Ok(items) => {
+            let view = SaleView::of(sale, &items.ok_or_else(being_set_up)?, Shown::Numbers);
+            // What is left of a lost one is for its operator to see.
+            if sale.needs_operator() { SaleView { state: SaleState::NeedsOperator, ..view } } else { view }
+        }
         Err(StoreError::NeedsOperator) => SaleView::lost(sale, context.instance.clock.now()),
         Err(error) => return Err(error.into()),
     };
@@ -172,7 +176,8 @@ async fn shared(sale: &LiveSale, request: &HttpRequest, context: &Context) -> Re
         (header::VARY, "Authorization, Accept-Encoding"),
     ];
     let clock = &context.instance.clock;
-    let rendered = match sale.recent_items(clock).await {
+    let known = if sale.needs_operator() { Err(StoreError::NeedsOperator) } else { sale.recent_items(clock).await };
+    let rendered = match known {
         Ok(items) => rendered(sale, &items.ok_or_else(being_set_up)?),
         Err(StoreError::NeedsOperator) => {
             sale.lost_view.get_or_make(&sale.document, |_| Rendered::new(SaleView::lost(sale, clock.now())))

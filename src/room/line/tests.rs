@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::room::{
+    HeldBack,
     command::{Holder, Place, Session, SessionRef, Standing, Tag},
     settings::{Rules, StockGate},
 };
@@ -242,6 +243,25 @@ fn a_shorter_claim_window_keeps_older_promises() {
     bench.enter(9);
     bench.after(200);
     assert_eq!(bench.claim(8), Outcome::Refused(Refusal::Lapsed));
+}
+
+#[test]
+fn what_has_lapsed_is_not_called_again_with_its_neighbours() {
+    let mut bench = Bench::new(Rules { claim_window_ms: 9600, ..rules(600, 5) });
+    bench.send(Command::Join { count: 5 });
+    let short = Rules { claim_window_ms: 1000, ..rules(600, 5) };
+    bench.send(Command::Configure { version: 2, first_epoch: 1, rules: short });
+    bench.after(1000).send(Command::Join { count: 5 });
+    assert_eq!(bench.view().head, 10);
+    // The next call's deadline is that of the first, to the millisecond, and those between have lapsed.
+    let first = (START + 9600).div_ceil(40) * 40;
+    bench.now = first - 1000;
+    bench.send(Command::Join { count: 1 });
+    assert_eq!(bench.look(11), Outcome::Standing(Standing::Called { deadline: UnixMs(first) }));
+    assert_eq!(bench.look(1), Outcome::Standing(Standing::Called { deadline: UnixMs(first) }));
+    assert_eq!(bench.look(6), Outcome::Standing(Standing::Lapsed));
+    bench.after(1000).send(Command::Tick);
+    assert_eq!((bench.view().lapsed, bench.view().outstanding()), (11, 0));
 }
 
 #[test]

@@ -4,3 +4,4 @@ mod bare;
 mod catalog;
 mod instances;
 mod sale;
+mod room;
