@@ -46,7 +46,7 @@ pub use self::{
 };
 use crate::{
     clock::Clock,
-    id::{RoomId, SaleId},
+    id::RoomId,
     room::{Document, settings::FieldError},
     sale,
     store::{

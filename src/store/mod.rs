@@ -87,19 +87,19 @@ impl Store for Backend {
 }
 
 impl Backend {
-    /// Whether other processes may use the same store.
-    pub fn is_shared(&self) -> bool {
-        match self {
-            Self::Embedded(_) => false,
-            Self::Redis(_) => true,
-        }
-    }
-
     /// What an instance on this store calls itself.
     pub fn instance_id(&self) -> Uuid {
         match self {
             Self::Embedded(_) => Uuid::now_v7(),
             Self::Redis(store) => store.instance_id(),
+        }
+    }
+
+    /// Whether other processes may use the same store.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Redis(_) => true,
         }
     }
 

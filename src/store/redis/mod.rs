@@ -48,8 +48,8 @@ use super::{
 use crate::{
     clock::Clock,
     id::{RoomId, SaleId},
-    room::{self as line, Room},
-    sale::{self as stock, Sale},
+    room::{Command as RoomCommand, Room},
+    sale::{Command as SaleCommand, Sale},
     time::UnixMs,
 };
 
@@ -197,12 +197,12 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
-    async fn room(&self, id: RoomId, commands: Vec<line::Command>) -> Result<RoomReply, StoreError> {
+    async fn room(&self, id: RoomId, commands: Vec<RoomCommand>) -> Result<RoomReply, StoreError> {
         let sender = self.inner.rooms.of(&self.inner.shared, &id);
         sender.batch(&self.inner.shared, &commands).await
     }
 
-    async fn sale(&self, id: SaleId, commands: Vec<stock::Command>) -> Result<SaleReply, StoreError> {
+    async fn sale(&self, id: SaleId, commands: Vec<SaleCommand>) -> Result<SaleReply, StoreError> {
         let sender = self.inner.sales.of(&self.inner.shared, &id);
         sender.batch(&self.inner.shared, &commands).await
     }

@@ -30,11 +30,6 @@ impl Args {
         self
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub fn into_vec(self) -> Vec<Vec<u8>> {
         self.0
     }

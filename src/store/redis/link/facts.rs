@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use redis::{Pipeline, Value};
 
-use super::{Durability, connection::Connection};
+use super::{
+    Durability,
+    connection::{Connection, DialError},
+};
 
 /// The oldest Redis: scripts count on how it declares, refuses and reports.
 const OLDEST: Version = Version(7, 0);
@@ -52,21 +55,17 @@ impl Facts {
     /// Asks the server.
     ///
     /// # Errors
-    /// A sentence on why it could not be asked.
-    pub async fn of(connection: &mut Connection) -> Result<Self, String> {
+    /// It can't be asked, or refuses to tell.
+    pub async fn of(connection: &mut Connection) -> Result<Self, DialError> {
         let mut info = Pipeline::new();
         info.cmd("INFO");
-        let answers = connection.ask(&info).await.map_err(|error| error.to_string())?;
-        match answers.into_iter().next() {
-            Some(Value::ServerError(error)) => {
-                Err(format!("INFO is refused, and is needed: allow it to the user ({error})"))
-            }
-            Some(answer) => {
-                let text: String = redis::from_redis_value(answer).map_err(|error| error.to_string())?;
-                Ok(Self::parse(&text))
-            }
-            None => Err("INFO is not answered".to_owned()),
+        let answer = connection.ask(&info).await?.into_iter().next().unwrap_or_default();
+        if let Value::ServerError(error) = &answer {
+            let detail = format!("INFO is refused, and is needed: allow it to the user ({error})");
+            return Err(DialError::Refused(detail));
         }
+        let text: String = redis::from_redis_value(answer).map_err(|error| DialError::Refused(error.to_string()))?;
+        Ok(Self::parse(&text))
     }
 
     fn parse(info: &str) -> Self {

@@ -7,7 +7,7 @@ mod single;
 use std::{sync::LazyLock, time::Duration};
 
 use super::*;
-use crate::store::redis::testing::{RedisServer, eventually, free_port, url};
+use crate::store::redis::testing::{RedisServer, eventually, followed_by, free_port, url};
 
 /// Appends to a list and tells what stands in it, or says an error where it is asked to.
 static APPEND: LazyLock<Script> = LazyLock::new(|| {
@@ -47,12 +47,13 @@ async fn append(link: &Link, key: &str, text: &str) -> Result<String, CallError>
     reply.map(|reply| String::from_utf8(reply).unwrap())
 }
 
-/// Calls until it works, and tells how long that took and what was said meanwhile. Every single call must be quick.
+/// Calls until it works, and tells how long that took and what different things were said meanwhile.
 async fn until_it_works(link: &Link, key: &str, text: &str) -> (Duration, Vec<CallError>) {
     let (start, mut said) = (Instant::now(), Vec::new());
     loop {
         match append(link, key, text).await {
             Ok(_) => return (start.elapsed(), said),
+            Err(error) if said.contains(&error) => {}
             Err(error) => said.push(error),
         }
         assert!(start.elapsed() < Duration::from_secs(20), "{said:?}");

@@ -3,5 +3,5 @@
 mod bare;
 mod catalog;
 mod instances;
-mod sale;
 mod room;
+mod sale;

@@ -14,7 +14,7 @@ async fn everybody_hears_at_once(link: &Link) {
     assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_server_is_told_of_at_once_and_used_again_once_it_is_back() {
     let mut server = RedisServer::start(&["--appendonly", "yes", "--appendfsync", "always"]);
     let link = open(&server.url()).await;
@@ -38,7 +38,7 @@ async fn a_killed_server_is_told_of_at_once_and_used_again_once_it_is_back() {
     assert_eq!(append(&link, "k", "c").await.unwrap(), "a,b,c");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_is_unclear_once_and_then_told_of_at_once() {
     let server = RedisServer::start(&[]);
     let link = open(&server.url()).await;
@@ -57,7 +57,7 @@ async fn a_server_that_hangs_is_unclear_once_and_then_told_of_at_once() {
     assert_eq!(append(&link, "k", "c").await.unwrap(), "a,maybe,b,c");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_a_connection_hears_with_the_first_that_the_server_hangs() {
     let server = RedisServer::start(&[]);
     let link = Link::open(&server.url(), LinkOptions { connections: 1, ..options() }).await.unwrap();
@@ -71,7 +71,7 @@ async fn who_waits_for_a_connection_hears_with_the_first_that_the_server_hangs()
     assert_eq!((unclear, not_sent), (1, 99));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_caller_that_leaves_takes_its_answer_along() {
     let server = RedisServer::start(&[]);
     let link = Link::open(&server.url(), LinkOptions { connections: 1, ..options() }).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_caller_that_leaves_takes_its_answer_along() {
     assert_eq!(append(&link, "k", "b").await.unwrap(), "a,b");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_is_cut_is_unclear() {
     let mut server = RedisServer::start(&[]);
     let link = open(&server.url()).await;
@@ -96,7 +96,7 @@ async fn a_call_that_is_cut_is_unclear() {
     assert!(matches!(called, Err(CallError::Unclear(_))), "{called:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_that_is_dropped_leaves_nothing_behind() {
     let server = RedisServer::start(&[]);
     let link = open(&server.url()).await;

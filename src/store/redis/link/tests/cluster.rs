@@ -70,7 +70,7 @@ fn is_whole(server: &RedisServer, servers: usize) -> bool {
         && info.contains(&format!("cluster_known_nodes:{servers}"))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_server_of_a_cluster_is_found_by_one_and_a_moved_slot_is_followed() {
     let three = Three::start();
     let link = open(&three.url()).await;
@@ -94,7 +94,7 @@ async fn every_server_of_a_cluster_is_found_by_one_and_a_moved_slot_is_followed(
     assert_eq!(append(&link, &other, "y").await.unwrap(), "x,y");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_are_on_both_sides_of_a_move_are_waited_for() {
     static BOTH: LazyLock<Script> =
         LazyLock::new(|| Script::new(&["return redis.call('GET', KEYS[1]) .. redis.call('GET', KEYS[2])"]));
@@ -115,7 +115,7 @@ async fn keys_that_are_on_both_sides_of_a_move_are_waited_for() {
     assert_eq!(called.unwrap(), b"xx");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_that_is_away_hurts_its_own_slots_alone_until_its_replica_takes_over() {
     let mut three = Three::start();
     let link = open(&three.url()).await;
@@ -126,7 +126,7 @@ async fn one_server_that_is_away_hurts_its_own_slots_alone_until_its_replica_tak
     eventually("the new one is known", || is_whole(&replica, 4) && three.0.iter().all(|one| is_whole(one, 4)));
     let id: String = three.0[2].ask(&["CLUSTER", "MYID"]);
     let _: String = replica.ask(&["CLUSTER", "REPLICATE", &id]);
-    eventually("the replica follows", || replica.ask::<String>(&["INFO"]).contains("master_link_status:up"));
+    followed_by(&three.0[2], 1);
     three.0[2].kill();
     let error = append(&link, &lost, "never").await.unwrap_err();
     assert!(matches!(error, CallError::NotSent(_)), "{error}");
@@ -138,7 +138,7 @@ async fn one_server_that_is_away_hurts_its_own_slots_alone_until_its_replica_tak
     assert_eq!(link.0.shared.metrics.redis.breakers_open.get(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_no_cluster_is_told() {
     let server = RedisServer::start(&[]);
     let said = refusal(&url(&format!("redis+cluster://127.0.0.1:{}", server.port())), options()).await;

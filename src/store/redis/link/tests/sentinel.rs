@@ -12,7 +12,7 @@ impl Watched {
         let primary = RedisServer::start(&[]);
         let port = primary.port().to_string();
         let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &port]);
-        eventually("the replica follows", || replica.ask::<String>(&["INFO"]).contains("master_link_status:up"));
+        followed_by(&primary, 1);
         let sentinels: Vec<_> = (0..3).map(|_| sentinel(&port)).collect();
         let this = Self { primary, replica, sentinels };
         eventually("the sentinels know of each other and of the replica", || this.sentinels.iter().all(knows_all));
@@ -41,7 +41,7 @@ fn knows_all(sentinel: &RedisServer) -> bool {
     info.contains("status=ok") && info.contains("slaves=1") && info.contains("sentinels=3")
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_is_followed() {
     let mut watched = Watched::start();
     let link = open(&watched.url()).await;
@@ -58,7 +58,7 @@ async fn a_failover_is_followed() {
     assert_eq!(link.0.shared.metrics.redis.breakers_open.get(), 0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_demoted_primary_that_still_answers_is_left() {
     let watched = Watched::start();
     let link = open(&watched.url()).await;
@@ -81,7 +81,7 @@ async fn a_demoted_primary_that_still_answers_is_left() {
     assert_eq!(last, ["c"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_link_notices_a_new_primary_by_itself() {
     let watched = Watched::start();
     let link = open(&watched.url()).await;
@@ -95,7 +95,7 @@ async fn an_idle_link_notices_a_new_primary_by_itself() {
     assert_eq!(watched.replica.ask::<i64>(&["LLEN", "k"]), 1);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_no_sentinel_knows_is_told_and_so_is_a_sentinel_where_a_server_should_be() {
     let primary = RedisServer::start(&[]);
     let sentinel = sentinel(&primary.port().to_string());

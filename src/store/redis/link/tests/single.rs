@@ -1,6 +1,6 @@
 use super::*;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_script_is_called_and_loaded_where_it_is_not_known() {
     let server = RedisServer::start(&[]);
     let link = open(&server.url()).await;
@@ -9,7 +9,7 @@ async fn a_script_is_called_and_loaded_where_it_is_not_known() {
     assert_eq!(append(&link, "k", "b").await.unwrap(), "a,b");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_go_and_come_as_they_are() {
     let server = RedisServer::start(&[]);
     let link = open(&server.url()).await;
@@ -19,7 +19,7 @@ async fn bytes_go_and_come_as_they_are() {
     assert_eq!(answer.unwrap(), all);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_error_of_the_script_is_told_as_that() {
     let server = RedisServer::start(&[]);
     let link = open(&server.url()).await;
@@ -29,7 +29,7 @@ async fn an_error_of_the_script_is_told_as_that() {
     assert!(matches!(&error, CallError::Script(said) if said.starts_with("WRONGTYPE")), "{error}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_of_another_kind_are_left_alone_and_a_full_server_is_no_fault_of_the_script() {
     let server = RedisServer::start(&[]);
     let link = open(&server.url()).await;
@@ -41,22 +41,24 @@ async fn keys_of_another_kind_are_left_alone_and_a_full_server_is_no_fault_of_th
     assert_eq!(append(&link, "k", "c").await.unwrap(), "a,c");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copies_are_counted() {
     let server = RedisServer::start(&[]);
     let durability = Durability::Replica { copies: 1 };
-    let link = Link::open(&server.url(), LinkOptions { durability, ..options() }).await.unwrap();
+    // A replica that has a processor with others says what it has when it can.
+    let call_timeout = Duration::from_secs(2);
+    let link = Link::open(&server.url(), LinkOptions { durability, call_timeout, ..options() }).await.unwrap();
     assert_eq!(link.durability(), durability);
     assert_eq!(append(&link, "k", "a").await.unwrap_err(), CallError::TooFewCopies { wanted: 1, found: 0 });
     let replica = RedisServer::start(&["--replicaof", "127.0.0.1", &server.port().to_string()]);
-    eventually("the replica follows", || replica.ask::<String>(&["INFO"]).contains("master_link_status:up"));
+    followed_by(&server, 1);
     // It was applied, which is why it is unclear and not refused.
     assert_eq!(append(&link, "k", "b").await.unwrap(), "a,b");
     replica.stop();
     assert_eq!(append(&link, "k", "c").await.unwrap_err(), CallError::TooFewCopies { wanted: 1, found: 0 });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_demoted_server_is_asked_again_until_it_takes_writes() {
     let server = RedisServer::start(&[]);
     let link = open(&server.url()).await;
@@ -70,7 +72,7 @@ async fn a_demoted_server_is_asked_again_until_it_takes_writes() {
     assert_eq!(called.unwrap(), "a,b");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stays_demoted_is_given_up_after_two_seconds_and_keeps_nobody_else_waiting() {
     let server = RedisServer::start(&[]);
     let link = open(&server.url()).await;
