@@ -45,6 +45,8 @@ pub struct SaleView {
     /// sold, and items are shown only for a key, as far as any are known.
     #[schema(value_type = String, example = "open")]
     pub state: SaleState,
+    /// The count of recoveries after the store had lost something; 0 where it can lose nothing.
+    pub term: u64,
     /// In the order of the document.
     pub items: Vec<ItemView>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -242,6 +244,7 @@ impl SaleView {
             sale: sale.id.clone(),
             name: document.name.clone(),
             state: view.phase.into(),
+            term: view.term,
             items: items.collect(),
             opens_at: document.opens_at,
             closes_at: document.closes_at,
@@ -261,6 +264,7 @@ impl SaleView {
             sale: sale.id.clone(),
             name: document.name.clone(),
             state: SaleState::NeedsOperator,
+            term: sale.lane.header().map_or(0, |header| header.term),
             items: Vec::new(),
             opens_at: document.opens_at,
             closes_at: document.closes_at,
