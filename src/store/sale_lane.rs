@@ -54,6 +54,11 @@ impl<S: Store> SaleLane<S> {
     /// [`StoreError::Overloaded`] at once when the queue is full, and after three seconds in which holds that were due
     /// stood in the way; otherwise what the store says.
     pub async fn submit(&self, command: Command) -> Result<SaleAnswer, StoreError> {
+        // What is left of a lost sale may be looked at.
+        let proves_life = !matches!(
+            command,
+            Command::Look { .. } | Command::Rules | Command::Items | Command::Walk | Command::Events { .. }
+        );
         let answer = self.lane.submit(command).await;
         if matches!(answer, Err(StoreError::NeedsOperator)) {
             self.lose();
@@ -62,7 +67,7 @@ impl<S: Store> SaleLane<S> {
         let header = answer.view.as_deref().copied();
         if let Some(header) = header {
             self.tell(header.seq);
-            if self.is_lost() {
+            if proves_life && self.is_lost() {
                 self.is_lost.store(false, Ordering::Relaxed);
                 tracing::info!(sale = %self.sale, "the sale is there again");
             }

@@ -2,6 +2,6 @@
 
 mod bare;
 mod catalog;
+mod instances;
 mod room;
 mod sale;
-mod instances;
