@@ -1,3 +1,4 @@
 //! The scripts against the pure machines, which are their specification.
 
 mod bare;
+mod model;
