@@ -64,6 +64,8 @@ enum Broken {
     ForgetsOfOlderTerms,
     /// Who comes late and no longer remembers all is not heeded.
     HeedsNoLateLoss,
+    /// Who was told that the store had lost too much does not remember that.
+    ForgetsThatItWasLost,
     /// A row from before the recovery takes the place of one from after it.
     LearnsBackwards,
     /// Who is told of what is there already has nothing to remember.
@@ -150,7 +152,7 @@ fn nothing_acknowledged_is_lost_unsaid_and_nothing_is_given_twice() {
 }
 
 /// Every breach.
-const BREACHES: [Broken; 32] = [
+const BREACHES: [Broken; 33] = [
     Broken::LooksAtNoStamp,
     Broken::LooksAtNoTerm,
     Broken::TermsHaveNoNames,
@@ -169,6 +171,7 @@ const BREACHES: [Broken; 32] = [
     Broken::ForgetsWhatItForgot,
     Broken::ForgetsOfOlderTerms,
     Broken::HeedsNoLateLoss,
+    Broken::ForgetsThatItWasLost,
     Broken::LearnsBackwards,
     Broken::TellsWhatIsThereAndNoFact,
     Broken::RemembersFromTheFirst,

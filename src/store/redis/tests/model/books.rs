@@ -15,7 +15,8 @@ pub struct Fate {
     pub is_split_for_long: bool,
     /// A recovery ended before everybody was heard.
     pub is_unheard: bool,
-    /// A server lost more joins than the tail jumps; or all of them, with an instance that knew the last.
+    /// A server lost more joins than the tail jumps, or all of them and not everybody was heard. Or who died was
+    /// long forgotten when the loss was noticed. Or two sides jumped at once, and equally far.
     pub is_beyond_the_void: bool,
     /// A server lost everything.
     pub is_flushed: bool,

@@ -166,6 +166,10 @@ impl<A: Aggregate> Sender<A> {
 
     pub fn answered(&mut self, now: Ms, answer: &Answer<A>) -> Came<A> {
         self.met = self.met.max(answer.name.term);
+        if answer.status == Status::Lost && self.broken != Some(Broken::ForgetsThatItWasLost) {
+            // A store that loses even this has lost more than is remembered.
+            self.forgotten = self.forgotten.max(Mark { term: answer.name.term, seq: answer.seq });
+        }
         if self.task.as_ref().is_some_and(|task| task.replay.is_some()) {
             return self.told(now, answer);
         }

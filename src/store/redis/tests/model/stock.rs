@@ -53,6 +53,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// Whether another side promised it for longer. That it expired here was nobody's act.
+    fn is_outlasted_by(&self, other: &Self) -> bool {
+        let is_open = matches!(self.state, State::Held | State::Expired);
+        is_open && other.state == State::Held && other.until > self.until
+    }
+
     fn takes(&self) -> bool {
         matches!(self.state, State::Held | State::Confirmed(_))
     }
@@ -71,6 +77,8 @@ struct Target {
     record: Record,
     /// What was confirmed of it elsewhere.
     orders: Vec<u64>,
+    /// It is none of the rows, but what two of them come to.
+    is_outlasted: bool,
 }
 
 impl Stock {
@@ -133,7 +141,12 @@ impl Stock {
         for ((id, mark), row) in std::mem::take(&mut self.staged) {
             let stored = self.records.get(&id);
             let newest = stored.filter(|stored| stored.mark >= mark).unwrap_or(&row).clone();
-            let target = targets.entry(id).or_insert_with(|| Target { id, record: newest.clone(), orders: vec![] });
+            let target = targets.entry(id).or_insert_with(|| Target {
+                id,
+                record: newest.clone(),
+                orders: vec![],
+                is_outlasted: false,
+            });
             let mut late = target.record.late.clone();
             late.extend(row.late.iter().chain(stored.iter().flat_map(|stored| &stored.late)));
             if newest.mark >= target.record.mark {
@@ -143,6 +156,10 @@ impl Stock {
                 continue;
             }
             target.record.late = late;
+            if target.record.is_outlasted_by(&row) {
+                (target.record.state, target.record.until, target.record.mark) = (State::Held, row.until, mark);
+                target.is_outlasted = true;
+            }
             if let State::Confirmed(order) = row.state {
                 target.orders.push(order);
             }
@@ -154,7 +171,10 @@ impl Stock {
 
     /// Gives a hold what is to become of it, as far as the units are there.
     fn settle(&mut self, target: Target, turn: &mut Turn<Self>) {
-        let Target { id, mut record, orders } = target;
+        let Target { id, mut record, orders, is_outlasted } = target;
+        if is_outlasted {
+            record.mark = turn.mark;
+        }
         let has = self.records.get(&id).is_some_and(Record::takes);
         let fits = has || self.fits(record.lines) || turn.broken == Some(Broken::TakesWhatIsNotThere);
         match record.state {
@@ -246,7 +266,8 @@ impl Aggregate for Stock {
             let stored = self.records.get(id);
             let is_newer = stored.is_none_or(|stored| stored.mark < row.mark);
             let is_order = matches!(row.state, State::Confirmed(_)) || !row.late.is_empty();
-            if is_newer || (is_order && broken != Some(Broken::LetsTheNewerWin)) {
+            let is_longer = stored.is_some_and(|stored| stored.is_outlasted_by(row));
+            if is_newer || ((is_order || is_longer) && broken != Some(Broken::LetsTheNewerWin)) {
                 self.staged.insert((*id, row.mark), row.clone());
             }
         }
@@ -363,7 +384,8 @@ impl Books<Stock> for Buyers {
             let is_kept = match (*state, record.state) {
                 (State::Confirmed(order), State::Confirmed(kept)) if order == kept => true,
                 (State::Confirmed(order), _) => record.late.contains(&order),
-                (State::Released, State::Held) => false,
+                // Extended by who did not hear of it: it comes back with its deadline.
+                (State::Released, State::Held) => !fate.is_kind(),
                 (State::Held, State::Released) => self.released.contains(id),
                 (State::Held, State::Expired) => *until <= now || !record.late.is_empty(),
                 _ => true,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::{
     Broken,
     books::{Books, Fate},
-    gate::{Aggregate, Call, Id, Ms, Phase, Status},
+    gate::{Aggregate, Answer, Call, Id, Ms, Name, Phase, Status},
     sender::{Came, REPLAY_WINDOW, Sender},
     servers::Servers,
 };
@@ -88,6 +88,9 @@ pub struct World<A: Aggregate, B> {
     instances: BTreeMap<Id, Instance<A>>,
     next: Id,
     died: BTreeMap<Id, Ms>,
+    deaths: Vec<Ms>,
+    last_ended: Ms,
+    jumped: BTreeMap<u64, Name>,
     now: Ms,
     delayed: VecDeque<(Ms, usize, Call<A>)>,
     pub books: B,
@@ -113,6 +116,9 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
             instances: BTreeMap::new(),
             next: 0,
             died: BTreeMap::new(),
+            deaths: vec![],
+            last_ended: 0,
+            jumped: BTreeMap::new(),
             now: 1_000_000,
             delayed: VecDeque::new(),
             books: B::default(),
@@ -254,6 +260,7 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
         let Some(it) = self.instances.remove(&id) else { return };
         self.fate.dead.insert(id);
         self.died.insert(id, self.now);
+        self.deaths.push(self.now);
         if in_order && self.is(Broken::LeavesUnheard) {
             let call = it.sender.leave(self.now);
             self.served(it.link, &call);
@@ -272,10 +279,24 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
     }
 
     /// What a server does about a call.
-    fn served(&mut self, server: usize, call: &Call<A>) -> Option<super::gate::Answer<A>> {
+    fn served(&mut self, server: usize, call: &Call<A>) -> Option<Answer<A>> {
         let answer = self.servers.call(server, self.now, call, self.count, self.broken)?;
-        self.fate.is_unheard |= answer.ended == Some(false);
+        if let Some(heard) = answer.ended {
+            self.ended(heard, answer.name);
+        }
         Some(answer)
+    }
+
+    /// A recovery ended.
+    fn ended(&mut self, heard: bool, name: Name) {
+        self.fate.is_unheard |= !heard;
+        // Who died between the last recovery and this one is no longer listed.
+        let is_forgotten = |at: &Ms| *at >= self.last_ended && self.now - *at >= LISTED_MS;
+        self.fate.is_beyond_the_void |= self.deaths.iter().any(is_forgotten);
+        self.last_ended = self.now;
+        // Two sides jumped from the same term, and by as much.
+        let jumped = (!heard).then(|| self.jumped.insert(name.term, name)).flatten();
+        self.fate.is_beyond_the_void |= jumped.is_some_and(|other| other != name) && self.fate.is_split;
     }
 
     /// An instance makes calls until it has nothing to call.
@@ -407,8 +428,8 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
     }
 
     fn balance(&mut self) -> Result<(), String> {
-        self.fate.is_beyond_the_void = self.servers.most_lost() > self.reach && !self.fate.is_kind();
-        self.fate.is_beyond_the_void |= self.fate.is_flushed && !self.fate.dead.is_empty();
+        self.fate.is_beyond_the_void |= self.servers.most_lost() > self.reach && !self.fate.is_kind();
+        self.fate.is_beyond_the_void |= self.fate.is_flushed && (self.fate.is_unheard || !self.fate.dead.is_empty());
         let kept = self.servers.all[self.servers.primary].data().clone();
         kept.map_or(Ok(()), |kept| self.books.end(&kept.body, self.servers.time(self.now), &self.fate))
     }
