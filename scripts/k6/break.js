@@ -37,7 +37,8 @@ const scenario = (exec_, rate, startTime, name) => ({
 });
 
 const names = [...rates.map((_, n) => `step ${n + 1}`), 'after'];
-const scenarios = Object.fromEntries(rates.map((rate, n) => [`step_${n + 1}`, scenario('push', rate, n * step, names[n])]));
+const scenarioOf = (name) => name.replace(' ', '_');
+const scenarios = Object.fromEntries(rates.map((rate, n) => [scenarioOf(names[n]), scenario('push', rate, n * step, names[n])]));
 // Two seconds for the last answers, then the load of the first step again.
 scenarios.after = scenario('push', from, rates.length * step + 2, 'after');
 
@@ -46,7 +47,8 @@ const perStep = Object.fromEntries(names.flatMap((name) => [
   [`served{step:${name}}`, ['count>=0']],
   [`shed{step:${name}}`, ['count>=0']],
   [`shed_duration{step:${name}}`, ['max>=0']],
-  [`dropped_iterations{step:${name}}`, ['count>=0']],
+  // k6 gives those it could not send the scenario's name alone.
+  [`dropped_iterations{scenario:${scenarioOf(name)}}`, ['count>=0']],
 ]));
 
 export const options = {
@@ -90,7 +92,8 @@ function steps(data) {
   const value = (metric, name, key) => data.metrics[`${metric}{step:${name}}`]?.values?.[key] || 0;
   return names.map((name, n) => {
     const offered = rates[n] || from;
-    const [served, refused, notSent] = ['served', 'shed', 'dropped_iterations'].map((metric) => value(metric, name, 'count') / step);
+    const [served, refused] = ['served', 'shed'].map((metric) => value(metric, name, 'count') / step);
+    const notSent = (data.metrics[`dropped_iterations{scenario:${scenarioOf(name)}}`]?.values?.count || 0) / step;
     const [p50, p99] = ['med', 'p(99)'].map((key) => value('http_req_duration', name, key));
     const isBroken = served < SERVED_LEAST * offered || p99 > P99_MOST_MS;
     return { name, offered, served, refused, notSent, p50, p99, refusedP99: value('shed_duration', name, 'p(99)'), isBroken };
