@@ -33,8 +33,7 @@ impl Scripted for Sale {
     type Command = Command;
     type Reply = SaleReply;
     const LETTER: char = 's';
-    const KEYS: &'static [&'static str] =
-        &["stock", "buyers", "records", "restocks", "due", "fading", "events"];
+    const KEYS: &'static [&'static str] = &["stock", "buyers", "records", "restocks", "due", "fading", "events"];
     /// What was sold can't be made up from what instances happen to remember.
     const IS_REBUILT: bool = false;
 

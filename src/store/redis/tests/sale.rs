@@ -48,7 +48,7 @@ impl<'a> Pair<'a> {
 
     /// Sends a batch to both, and demands the same.
     fn send(&mut self, clock: UnixMs, commands: &[Command]) -> Result<Vec<Outcome>, TestCaseError> {
-        let before = if self.is_compared { self.keys.dump(&self.id) } else { Vec::new() };
+        let before = if self.is_compared { self.keys.contents(&self.id) } else { Vec::new() };
         let mut reply = self.bare.batch(&self.id, clock, commands);
         prop_assert_eq!(reply.now, clock.max(self.last));
         let applied = Sale::apply(&mut self.pure, reply.now, commands);
@@ -67,7 +67,7 @@ impl<'a> Pair<'a> {
             let found = self.keys.sale(&self.id);
             prop_assert_eq!(found.as_ref(), self.pure.as_ref());
         } else if self.is_compared {
-            prop_assert_eq!(before, self.keys.dump(&self.id), "a batch that changes nothing writes nothing");
+            prop_assert_eq!(before, self.keys.contents(&self.id), "a batch that changes nothing writes nothing");
         }
         self.last = self.pure.as_ref().map_or(UnixMs(0), |sale| sale.header(UnixMs(0)).now);
         Ok(reply.outcomes)
@@ -80,7 +80,8 @@ fn a_sale_on_redis_does_what_the_machine_does() {
     let mut bare = Bare::<Sale>::new(&server, "one");
     let mut keys = Keys::new(server.connect());
     let mut number = 0;
-    let mut runner = TestRunner::new(Config { cases: cases(), max_shrink_iters: 4_000, ..Config::default() });
+    let config = Config { cases: cases(), max_shrink_iters: 4_000, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new(config);
     let led = std::cell::RefCell::new((&mut bare, &mut keys, &mut number));
     let outcome = runner.run(&life(), |Life { steps, born }| {
         let (bare, keys, number) = &mut *led.borrow_mut();
@@ -132,7 +133,8 @@ fn many_holds_due_at_once_a_long_past_and_its_trimming_are_as_in_the_machine() {
     let page = |after, limit| Command::Events { after, limit };
     let ends = [0, 10_001, 50_000, 114_990].map(|after| page(after, 3));
     pair.send(now, &ends).unwrap();
-    pair.send(now, &[page(20_000, 5_000), reserve(u128::MAX - 1, 1), page(114_000, usize::MAX), Command::Walk]).unwrap();
+    pair.send(now, &[page(20_000, 5_000), reserve(u128::MAX - 1, 1), page(114_000, usize::MAX), Command::Walk])
+        .unwrap();
     // A day later it is all forgotten, 64 at a time.
     now = now.plus_ms(25 * 3_600_000);
     pair.send(now, &[Command::Tick]).unwrap();

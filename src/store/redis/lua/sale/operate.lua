@@ -102,9 +102,6 @@ function operate.delete(ask)
   tell('done')
   if not sale or sale.born > ask.born then return false end
   book.wipe()
-  -- What it had lost is lost with it.
-  main:set('phase', 'open')
-  main:set('lost', false)
   return true
 end
 

@@ -38,10 +38,24 @@ impl Keys {
         Self(connection)
     }
 
-    /// All keys of a sale, byte by byte.
-    pub fn dump(&mut self, id: &str) -> Vec<Vec<u8>> {
-        let mut dump = |key: &String| redis::cmd("DUMP").arg(key).query::<Option<Vec<u8>>>(&mut self.0).unwrap();
-        keys::<Sale>(id).iter().map(|key| dump(key).unwrap_or_default()).collect()
+    /// All that the keys of a sale hold, in an order of its own.
+    pub fn contents(&mut self, id: &str) -> Vec<BTreeSet<Vec<Vec<u8>>>> {
+        let mut read = |key: &String| -> BTreeSet<Vec<Vec<u8>>> {
+            let kind: String = redis::cmd("TYPE").arg(key).query(&mut self.0).unwrap();
+            let read = match &kind[..] {
+                "none" => return BTreeSet::new(),
+                "hash" => redis::cmd("HGETALL").arg(key).query(&mut self.0),
+                "zset" => redis::cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES").query(&mut self.0),
+                "stream" => redis::cmd("XINFO")
+                    .arg("STREAM")
+                    .arg(key)
+                    .query(&mut self.0)
+                    .map(|info: redis::Value| vec![format!("{info:?}").into_bytes(), Vec::new()]),
+                other => panic!("{other}"),
+            };
+            read.unwrap().chunks(2).map(<[_]>::to_vec).collect()
+        };
+        keys::<Sale>(id).iter().map(&mut read).collect()
     }
 
     fn hash(&mut self, id: &str, end: &str) -> Fields {
@@ -75,10 +89,14 @@ impl Keys {
         };
         let records: BTreeMap<_, _> = records.iter().map(|(id, row)| (id.clone(), record(row))).collect();
         assert_eq!(due, dues(&records), "due");
-        assert_eq!(buyers.into_iter().map(|(name, row)| (name, count(&row))).collect::<BTreeMap<_, _>>(), counts(&records, &fading));
+        assert_eq!(
+            buyers.into_iter().map(|(name, row)| (name, count(&row))).collect::<BTreeMap<_, _>>(),
+            counts(&records, &fading)
+        );
         let events: Vec<_> = events.into_iter().filter(|(seq, _)| *seq >= first.parse().unwrap()).collect();
         let mut rebuild = Rebuild::default();
-        let mut add = |json: String| rebuild.add(serde_json::from_str::<Row>(&json).unwrap_or_else(|e| panic!("{e}: {json}")));
+        let mut add =
+            |json: String| rebuild.add(serde_json::from_str::<Row>(&json).unwrap_or_else(|e| panic!("{e}: {json}")));
         let text = stock.remove(" ").unwrap();
         let head_sizes = (events.len(), records.len(), restocks.len(), stock.len());
         let (events_len, records_len, restocks_len, skus) = head_sizes;
@@ -121,7 +139,10 @@ impl Keys {
         }
         let sale = rebuild.finish().unwrap();
         let header = sale.header(crate::time::UnixMs(0));
-        assert_eq!((main["available"].clone(), main["held"].clone()), (header.available.to_string(), header.held.to_string()));
+        assert_eq!(
+            (main["available"].clone(), main["held"].clone()),
+            (header.available.to_string(), header.held.to_string())
+        );
         Some(sale)
     }
 
