@@ -119,6 +119,7 @@ fn reservation(words: &mut Words<'_>) -> Result<Reservation, Misread> {
 fn refusal(words: &mut Words<'_>) -> Result<Refusal, Misread> {
     Ok(match words.word()? {
         "unknown_sale" => Refusal::UnknownSale,
+        "needs_operator" => Refusal::NeedsOperator,
         "invalid" => Refusal::Invalid { field: words.word()?.to_owned(), detail: words.rest().to_owned() },
         "unknown_sku" => Refusal::UnknownSku { sku: sku(words)? },
         "key_reused" => Refusal::KeyReused,
@@ -173,6 +174,8 @@ pub fn event(seq: u64, text: &str) -> Result<Event, Misread> {
         "sold_out" => EventKind::SoldOut { sku: sku(words)? },
         "returned" => EventKind::Returned { sku: sku(words)?, available: words.parse()? },
         "restocked" => EventKind::Restocked { sku: sku(words)?, delta: words.parse()? },
+        "lost" => EventKind::Lost { id: id(words)?, buyer: buyer(words)?, lines: units(words)? },
+        "rewound" => EventKind::Rewound { term: words.parse()?, to_seq: words.parse()? },
         "checkpoint" => EventKind::Checkpoint { items: list(words, item)? },
         _ => return Err(words.misread()),
     };

@@ -67,7 +67,7 @@ fn flood() -> impl Strategy<Value = Vec<Command>> {
 }
 
 pub fn configure(version: u64, born: u64, total: u64) -> Command {
-    Command::Configure { version, born, rules: rules(total) }
+    Command::Configure { version, born, rules: rules(total), make: true }
 }
 
 fn rules(total: u64) -> Rules {
@@ -162,10 +162,11 @@ fn command() -> impl Strategy<Value = Command> {
         sku: sku(index),
         delta,
     });
-    let configure = (1..9u64, prop_oneof![9 => Just(1u64), 3 => Just(2), 1 => Just(3)], any_rules())
-        .prop_map(|(version, born, rules)| Command::Configure { version, born, rules });
+    let configure =
+        (1..9u64, prop_oneof![9 => Just(1u64), 3 => Just(2), 1 => Just(3)], any_rules(), prop::bool::weighted(0.8))
+            .prop_map(|(version, born, rules, make)| Command::Configure { version, born, rules, make });
     let events = (prop_oneof![0..60u64, Just(u64::MAX)], prop_oneof![0..200usize, Just(usize::MAX)])
-        .prop_map(|(after, limit)| Command::Events { after, limit });
+        .prop_map(|(after, limit)| Command::Events { after, term: 1, limit });
     prop_oneof![
         16 => ask().prop_map(Command::Reserve),
         3 => ask().prop_map(Command::Lookup),
