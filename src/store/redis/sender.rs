@@ -234,7 +234,11 @@ impl<A: Scripted> Sender<A> {
                 shared.noticed_loss();
                 self.replay(shared, seen).await
             }
-            Status::Gone | Status::Lost => Err(StoreError::NeedsOperator),
+            Status::Lost => {
+                seen.memory.forgets(answer.term, answer.seq);
+                Err(StoreError::NeedsOperator)
+            }
+            Status::Gone => Err(StoreError::NeedsOperator),
             Status::Stale => {
                 seen.stale_since.get_or_insert_with(Instant::now);
                 shared.link.distrust(&self.keys[0]);
@@ -286,7 +290,10 @@ impl<A: Scripted> Sender<A> {
             Status::Recovering | Status::Behind | Status::Stale | Status::Gone | Status::Old => {
                 Err(StoreError::Recovering)
             }
-            Status::Lost => Err(StoreError::NeedsOperator),
+            Status::Lost => {
+                seen.memory.forgets(answer.term, answer.seq);
+                Err(StoreError::NeedsOperator)
+            }
         }
     }
 }
@@ -310,10 +317,15 @@ impl Seen {
     }
 
     fn learn<A: Scripted>(&mut self, answer: &Answer<'_>) {
+        let is_stored = answer.term < self.met;
         self.see(answer);
-        let (term, seq) = (answer.term, answer.seq);
         for (key, value) in &answer.facts {
-            self.memory.learn(self.at, key, Row { term, seq, value: (*value).into() });
+            let row = Row { term: answer.term, seq: answer.seq, value: (*value).into() };
+            if is_stored {
+                self.memory.learn_late(self.at, key, row);
+            } else {
+                self.memory.learn(self.at, key, row);
+            }
         }
         self.memory.forget(self.at, self.now, A::kept_until);
     }

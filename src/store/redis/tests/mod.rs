@@ -5,3 +5,4 @@ mod catalog;
 mod instances;
 mod room;
 mod sale;
+mod model;
