@@ -42,9 +42,11 @@ pub struct SaleView {
     pub sale: SaleId,
     pub name: String,
     /// `scheduled`, `open` or `closed`; `needs_operator` where the store has lost what was sold and held: then nothing is
-    /// sold, and no items are shown.
+    /// sold, and items are shown only for a key, as far as any are known.
     #[schema(value_type = String, example = "open")]
     pub state: SaleState,
+    /// The count of recoveries after the store had lost something; 0 where it can lose nothing.
+    pub term: u64,
     /// In the order of the document.
     pub items: Vec<ItemView>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -153,7 +155,11 @@ pub(crate) async fn get(
 /// The answer for a key.
 async fn fresh(sale: &LiveSale, context: &Context) -> Result<HttpResponse, Problem> {
     let view = match sale.items().await {
-        Ok(items) => SaleView::of(sale, &items.ok_or_else(being_set_up)?, Shown::Numbers),
+        Ok(items) => {
+            let view = SaleView::of(sale, &items.ok_or_else(being_set_up)?, Shown::Numbers);
+            // What is left of a lost one is for its operator to see.
+            if sale.needs_operator() { SaleView { state: SaleState::NeedsOperator, ..view } } else { view }
+        }
         Err(StoreError::NeedsOperator) => SaleView::lost(sale, context.instance.clock.now()),
         Err(error) => return Err(error.into()),
     };
@@ -172,7 +178,8 @@ async fn shared(sale: &LiveSale, request: &HttpRequest, context: &Context) -> Re
         (header::VARY, "Authorization, Accept-Encoding"),
     ];
     let clock = &context.instance.clock;
-    let rendered = match sale.recent_items(clock).await {
+    let known = if sale.needs_operator() { Err(StoreError::NeedsOperator) } else { sale.recent_items(clock).await };
+    let rendered = match known {
         Ok(items) => rendered(sale, &items.ok_or_else(being_set_up)?),
         Err(StoreError::NeedsOperator) => {
             sale.lost_view.get_or_make(&sale.document, |_| Rendered::new(SaleView::lost(sale, clock.now())))
@@ -237,6 +244,7 @@ impl SaleView {
             sale: sale.id.clone(),
             name: document.name.clone(),
             state: view.phase.into(),
+            term: view.term,
             items: items.collect(),
             opens_at: document.opens_at,
             closes_at: document.closes_at,
@@ -256,6 +264,7 @@ impl SaleView {
             sale: sale.id.clone(),
             name: document.name.clone(),
             state: SaleState::NeedsOperator,
+            term: sale.lane.header().map_or(0, |header| header.term),
             items: Vec::new(),
             opens_at: document.opens_at,
             closes_at: document.closes_at,

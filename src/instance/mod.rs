@@ -21,7 +21,10 @@ mod signing;
 mod stock;
 mod tasks;
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicBool};
+use std::{
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -57,6 +60,10 @@ use crate::{
     time::UnixMs,
     token::{KeyRing, ring::KeyError},
 };
+
+/// How long a store that is found empty may take to be told what others remember of it: they look every second, and may
+/// have to find the server first.
+const REMEMBERED_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// One running `dropgate serve`.
 pub struct Instance {
@@ -139,6 +146,7 @@ impl Instance {
         options.check()?;
         let id = store.instance_id();
         let documents = Documents { store };
+        await_memories(&documents).await?;
         declare_rooms(&documents, &options.rooms).await?;
         declare_sales(&documents, &options.sales).await?;
         let directory = load(&documents, &options, &metrics, &clock).await?;
@@ -250,6 +258,16 @@ impl Instance {
         }
         self.leave().await;
     }
+}
+
+/// A shared store that is empty is new, or has just lost everything: whoever remembers is given the time to tell it,
+/// before rooms are made that an operator has changed since, and keys beside those in use.
+async fn await_memories(documents: &Documents) -> Result<(), StartError> {
+    let is_empty = async || Ok::<_, OperateError>(documents.list(0).await?.revision == 0);
+    if documents.store.is_shared() && is_empty().await? {
+        tokio::time::sleep(REMEMBERED_WITHIN).await;
+    }
+    Ok(())
 }
 
 /// Declared rooms that do not exist are created; those that do are left alone, because a restart must not undo what

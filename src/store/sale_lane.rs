@@ -11,7 +11,7 @@ use super::{Store, StoreError, batcher::Lane};
 use crate::{
     clock::Clock,
     id::SaleId,
-    sale::{Command, Outcome, Sale, view::Header},
+    sale::{Command, Outcome, Refusal, Sale, view::Header},
     telemetry::Metrics,
     time::UnixMs,
 };
@@ -54,15 +54,24 @@ impl<S: Store> SaleLane<S> {
     /// [`StoreError::Overloaded`] at once when the queue is full, and after three seconds in which holds that were due
     /// stood in the way; otherwise what the store says.
     pub async fn submit(&self, command: Command) -> Result<SaleAnswer, StoreError> {
+        // What is left of a lost sale may be looked at.
+        let proves_life = !matches!(
+            command,
+            Command::Look { .. } | Command::Rules | Command::Items | Command::Walk | Command::Events { .. }
+        );
         let answer = self.lane.submit(command).await;
-        if matches!(answer, Err(StoreError::NeedsOperator)) {
-            self.lose();
-        }
-        let answer = answer?;
+        let answer = match answer {
+            Ok(answer) if answer.outcome != Outcome::Refused(Refusal::NeedsOperator) => answer,
+            Ok(_) | Err(StoreError::NeedsOperator) => {
+                self.lose();
+                return Err(StoreError::NeedsOperator);
+            }
+            Err(error) => return Err(error),
+        };
         let header = answer.view.as_deref().copied();
         if let Some(header) = header {
             self.tell(header.seq);
-            if self.is_lost() {
+            if proves_life && self.is_lost() {
                 self.is_lost.store(false, Ordering::Relaxed);
                 tracing::info!(sale = %self.sale, "the sale is there again");
             }

@@ -246,8 +246,7 @@ fn facts(before: &Room, after: &Room, view: &View) -> Vec<(String, Fact)> {
     let inside = |room: &Value| room["sessions"]["by_position"].as_object().unwrap().clone();
     let (were, are) = (inside(&before), inside(&after));
     for (position, live) in are.iter().filter(|(position, live)| were.get(*position) != Some(live)) {
-        let name =
-            SessionRef { epoch: 1, position: position.parse().unwrap(), tag: Tag(number(&live["tag"])) };
+        let name = SessionRef { epoch: 1, position: position.parse().unwrap(), tag: Tag(number(&live["tag"])) };
         let [start, deadline, exchanged] = ["start", "deadline", "exchanged"].map(|name| UnixMs(number(&live[name])));
         let session = Session { name, start, deadline, exchanged };
         rows.push((format!("p{position}"), Fact::Inside { session, undecided: None }));

@@ -84,9 +84,7 @@ impl Room {
     fn would_call(&self, now: UnixMs) -> bool {
         let next_left = || self.claimed.contains(self.head + 1) || self.voids.of(self.head + 1).is_some();
         match self.phase(now) {
-            Phase::Running => {
-                self.head < self.tail && (next_left() || self.callable(now, self.credit_at(now)) > 0)
-            }
+            Phase::Running => self.head < self.tail && (next_left() || self.callable(now, self.credit_at(now)) > 0),
             Phase::Free => self.head < self.tail,
             Phase::Scheduled | Phase::Paused | Phase::Closed => false,
         }

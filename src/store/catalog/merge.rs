@@ -4,8 +4,10 @@
 //! Of every document the higher version wins, be it a document or its deletion. Two writers may have given one version
 //! to different documents, each where the other was not heard: then the document beats the deletion and the greater
 //! text the lesser, and the winner gets a version of its own, so that rooms and sales that obey the loser obey it too.
+//!
+//! Of signing keys nobody loses: what was signed with either is to be good. The second key under a name gets another.
 
-use super::{Catalog, Entry, Name};
+use super::{Catalog, Entry, Kind, Name};
 
 /// What one memory holds under a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +33,9 @@ impl Catalog {
                 (Some(held), None) | (None, Some(held)) => merged.take(name, held),
                 (None, None) => {}
             }
+        }
+        for (name, entry) in self.second_keys(other) {
+            merged.keep_key(name, entry);
         }
         merged.drop_old_tombstones();
         // Whoever knew more, and all of it, keeps its revision. Of one revision there are never two catalogs.
@@ -69,6 +74,27 @@ impl Catalog {
         self.entries.insert(name.clone(), entry);
     }
 
+    /// The keys that other keys of the same name win against, under names of their own.
+    fn second_keys(&self, other: &Self) -> Vec<(Name, Entry)> {
+        let mut keys = Vec::new();
+        for (name, one) in self.entries.iter().filter(|((kind, _), _)| *kind == Kind::SigningKey) {
+            if let Some(two) = other.entries.get(name).filter(|two| two.body != one.body) {
+                let loses = if Held::Document(one).rank() < Held::Document(two).rank() { one } else { two };
+                let id = format!("{}+{:016x}", loses.id, fingerprint(&loses.body));
+                keys.push(((Kind::SigningKey, id.clone()), Entry { id, ..loses.clone() }));
+            }
+        }
+        keys
+    }
+
+    /// Keeps a key unless it was removed since.
+    fn keep_key(&mut self, name: Name, entry: Entry) {
+        if self.held(&name).is_none_or(|held| held.rank() < Held::Document(&entry).rank()) {
+            self.tombstones.remove(&name);
+            self.entries.insert(name, entry);
+        }
+    }
+
     fn holds_the_same(&self, other: &Self) -> bool {
         let shelves = (&self.entries, &self.tombstones) == (&other.entries, &other.tombstones);
         shelves && self.retired_epoch == other.retired_epoch
@@ -83,6 +109,11 @@ impl<'a> Held<'a> {
             Self::Deletion(version) => (version, false, "", 0),
         }
     }
+}
+
+/// FNV-1a: the same in every program that merges, and no more than that is asked of it.
+fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::{
 
 impl Scripted for Room {
     type Command = Command;
+    type Outcome = Outcome;
     type Reply = RoomReply;
     const LETTER: char = 'r';
     const KEYS: &'static [&'static str] =
@@ -39,6 +40,14 @@ impl Scripted for Room {
             GATE,
             RUN,
         ]
+    }
+
+    fn outcomes(reply: &mut RoomReply) -> &mut Vec<Outcome> {
+        &mut reply.outcomes
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed
     }
 
     fn encode(command: &Command, args: &mut Args) {

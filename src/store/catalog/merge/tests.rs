@@ -4,12 +4,16 @@ use super::*;
 use crate::store::catalog::{Command, Expect, Kind, Outcome};
 
 fn name(n: u8) -> (Kind, String) {
-    (if n.is_multiple_of(2) { Kind::Room } else { Kind::Sale }, format!("it-{}", n / 2))
+    ([Kind::Room, Kind::Sale, Kind::SigningKey][usize::from(n % 3)], format!("it-{}", n / 3))
 }
 
 fn command() -> impl Strategy<Value = Command> {
-    let named = (0..6_u8).prop_map(name);
+    let named = (0..7_u8).prop_map(name);
     (named, 0..3_u8, 0..10_u8, 0..6_u64).prop_map(|((kind, id), body, what, n)| match what {
+        // Keys are made once, and their ids not used again.
+        _ if kind == Kind::SigningKey => {
+            Command::Put { kind, id, body: format!("body {body}"), expect: Expect::Absent }
+        }
         0..6 => Command::Put { kind, id, body: format!("body {body}"), expect: Expect::Any },
         6 | 7 => Command::Delete { kind, id, expect: Expect::Any, last_epoch: n },
         8 => Command::Made { kind, id, born: n },
@@ -65,6 +69,16 @@ proptest! {
         prop_assert!(merged.tombstones.keys().all(|name| !merged.entries.contains_key(name)));
     }
 
+    #[test]
+    fn no_key_is_lost((one, two, _) in fork()) {
+        let merged = one.merge(&two);
+        let is_key = |entry: &&Entry| entry.kind == Kind::SigningKey;
+        for key in one.entries.values().chain(two.entries.values()).filter(is_key) {
+            let is_there = |found: &Entry| found.kind == key.kind && found.body == key.body;
+            prop_assert!(merged.entries.values().any(is_there), "{key:?}");
+        }
+    }
+
     /// Documents that differ never bear one version: who obeys the one would never obey the other.
     #[test]
     fn a_version_names_one_text((one, two, _) in fork()) {
@@ -110,4 +124,19 @@ fn a_lifted_document_can_be_obeyed_again() {
     assert_eq!((catalog.revision(), catalog.entries[&(kind, id.clone())].version), (8, 8));
     catalog.apply(&Command::Lift { kind, id, above: 7 });
     assert_eq!(catalog.revision(), 8, "it is already");
+}
+
+#[test]
+fn a_second_key_that_was_removed_does_not_come_back() {
+    let put = |body: &str| {
+        let (kind, id) = (Kind::SigningKey, "pass-1".to_owned());
+        after(&Catalog::default(), &[Command::Put { kind, id, body: body.to_owned(), expect: Expect::Absent }])
+    };
+    let (one, two) = (put("a"), put("b"));
+    let merged = one.merge(&two);
+    assert_eq!(merged.entries.len(), 2);
+    let second = merged.entries.keys().find(|(_, id)| id != "pass-1").unwrap().1.clone();
+    let delete = Command::Delete { kind: Kind::SigningKey, id: second, expect: Expect::Any, last_epoch: 0 };
+    let removed = after(&merged, &[delete]);
+    assert_eq!(removed.merge(&one).merge(&two).entries, removed.entries);
 }

@@ -170,3 +170,44 @@ async fn config_of(connection: &mut Connection, name: &str) -> Option<String> {
     let pairs: Vec<String> = redis::from_redis_value(answer).ok()?;
     pairs.into_iter().nth(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrole:master\r\nmaxmemory:0\r\n\
+                        maxmemory_policy:allkeys-lru\r\naof_enabled:1\r\nconnected_slaves:1\r\ncluster_enabled:0\r\n";
+
+    fn judged(info: &str, appendfsync: Option<&str>, durability: Durability) -> Findings {
+        Facts::parse(info).judge(appendfsync, Demands { durability, is_cluster: false })
+    }
+
+    fn faults(info: &str, durability: Durability) -> String {
+        judged(info, None, durability).faults.join("; ")
+    }
+
+    #[test]
+    fn what_an_older_server_lacks_is_told() {
+        assert_eq!(faults(INFO, Durability::None), "");
+        let old = INFO.replace("7.0.15", "6.2.14");
+        assert!(faults(&old, Durability::None).contains("it is Redis 6.2, and a store needs Redis 7.0"));
+    }
+
+    #[test]
+    fn a_server_with_waitaof_needs_its_file_and_no_more() {
+        let new = INFO.replace("7.0.15", "7.2.4");
+        assert!(Facts::parse(&new).has_waitaof() && !Facts::parse(INFO).has_waitaof());
+        assert_eq!(judged(&new, None, Durability::Local), Findings::default());
+        let without = new.replace("aof_enabled:1", "aof_enabled:0");
+        assert!(faults(&without, Durability::Local).contains("set appendonly yes"));
+        assert_eq!(judged(INFO, Some("always"), Durability::Local), Findings::default());
+        assert_eq!(judged(INFO, None, Durability::Local).doubts.len(), 1);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_a_doubt() {
+        let managed = INFO.replace("maxmemory:0\r\n", "").replace("maxmemory_policy:allkeys-lru\r\n", "");
+        let found = judged(&managed, None, Durability::Replica { copies: 2 });
+        assert_eq!((found.faults.len(), found.doubts.len()), (0, 2), "{found:?}");
+    }
+}

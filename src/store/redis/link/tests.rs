@@ -1,6 +1,7 @@
 mod away;
 mod cluster;
 mod fit;
+mod secure;
 mod sentinel;
 mod single;
 
@@ -25,14 +26,21 @@ fn options() -> LinkOptions {
         ca_file: None,
         durability: Durability::None,
         connections: 4,
-        connect_timeout: Duration::from_millis(300),
-        call_timeout: Duration::from_millis(300),
+        // More than a machine that runs many tests at once keeps anyone waiting.
+        connect_timeout: Duration::from_secs(3),
+        call_timeout: Duration::from_secs(2),
         metrics: Arc::new(Metrics::new()),
     }
 }
 
 async fn open(url: &RedisUrl) -> Link {
     Link::open(url, options()).await.unwrap()
+}
+
+/// For tests that wait until patience ends.
+fn impatient() -> LinkOptions {
+    let timeout = Duration::from_millis(500);
+    LinkOptions { connect_timeout: timeout, call_timeout: timeout, ..options() }
 }
 
 async fn refusal(url: &RedisUrl, options: LinkOptions) -> String {
@@ -59,4 +67,10 @@ async fn until_it_works(link: &Link, key: &str, text: &str) -> (Duration, Vec<Ca
         assert!(start.elapsed() < Duration::from_secs(20), "{said:?}");
         sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// All that was said is that nothing was sent; but for one call that may have come before the link heard of the cut.
+fn certain(said: &[CallError]) {
+    let unclear = said.iter().filter(|error| !matches!(error, CallError::NotSent(_))).count();
+    assert!(unclear <= 1, "{said:?}");
 }
