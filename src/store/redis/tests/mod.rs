@@ -3,6 +3,6 @@
 mod bare;
 mod catalog;
 mod instances;
+mod model;
 mod room;
 mod sale;
-mod model;
