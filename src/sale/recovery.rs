@@ -144,7 +144,7 @@ impl Sale {
         let (mut takes, mut withdrawals) = (Vec::new(), Vec::new());
         for told in in_order(recovery.told, self.born) {
             match &told.row.0 {
-                Content::Record { id, record, .. } if self.is_news(*id, told.stamp, record, recovery.stored) => {
+                Content::Record { id, record, .. } if self.is_news(now, *id, told.stamp, record, recovery.stored) => {
                     if self.merge_record(now, *id, record, Need::Nothing) == Need::Units {
                         takes.push((*id, record));
                     }
@@ -164,9 +164,11 @@ impl Sale {
         }
     }
 
-    /// Whether a record tells something new: one that is newer, or an order that is not known to be confirmed.
+    /// Whether a record tells something new: one that is newer, an order that is not known to be confirmed, or a hold that
+    /// lives longer. That one was not extended is no act that could be newer, and neither is that it expired.
     fn is_news(
         &self,
+        now: UnixMs,
         id: ReservationId,
         stamp: Stamp,
         record: &Record,
@@ -179,7 +181,12 @@ impl Sale {
             (State::Confirmed { .. }, _) => true,
             _ => false,
         };
-        is_newer || is_unknown_order
+        let is_longer_hold = match (&record.state, &known.state) {
+            (State::Held { deadline, .. }, State::Held { deadline: known, .. }) => deadline > known,
+            (State::Held { deadline, .. }, State::Expired { .. }) => *deadline > now,
+            _ => false,
+        };
+        is_newer || is_unknown_order || is_longer_hold
     }
 
     /// Applies a record where it may: `allowed` to take units or not. What it would have needed, if it was not.
@@ -187,7 +194,8 @@ impl Sale {
         self.forget_former(id, record);
         let before = self.records.get(&id).map(|known| known.state.clone());
         let is_take = match (&before, &record.state) {
-            (None, State::Held { .. } | State::Confirmed { .. }) => true,
+            (None, State::Confirmed { .. }) => true,
+            (None | Some(State::Expired { .. }), State::Held { deadline, .. }) => *deadline > now,
             (Some(State::Released { .. } | State::Expired { .. }), State::Confirmed { order, .. }) => {
                 !self.is_told_late(id, order)
             }
@@ -197,7 +205,9 @@ impl Sale {
             return Need::Units;
         }
         match (&before, &record.state) {
-            (None, State::Held { deadline, .. }) => self.hold_anew(now, id, record, *deadline),
+            (_, State::Held { deadline, .. }) if is_take => self.hold_anew(now, id, record, *deadline),
+            // Its time is over: it takes nothing from those that live.
+            (None, State::Held { .. }) => self.bury(id, record, State::Expired { at: now }),
             (Some(State::Held { .. }), State::Held { .. }) => self.hold_on(id, record),
             (Some(State::Held { .. }), State::Confirmed { order, at }) => {
                 self.sell_held(now, *at, id, record, order);
@@ -214,10 +224,7 @@ impl Sale {
             {
                 self.tell_paid_too_late(now, id, order);
             }
-            (None, State::Released { at } | State::Expired { at }) => {
-                self.insert(id, Record { late_orders: Vec::new(), ..record.clone() });
-                self.fade(*at, id);
-            }
+            (None, State::Released { .. } | State::Expired { .. }) => self.bury(id, record, record.state.clone()),
             _ => {}
         }
         self.tell_late_orders(now, id, record);
@@ -237,22 +244,35 @@ impl Sale {
         self.records.get(&id).is_some_and(|known| known.late_orders.contains(order))
     }
 
-    /// A hold that the store does not know.
+    /// What came to its end: it is known, so that its key is.
+    fn bury(&mut self, id: ReservationId, record: &Record, end: State) {
+        let Some(at) = end.ended() else { return };
+        self.insert(id, Record { state: end, late_orders: Vec::new(), ..record.clone() });
+        self.fade(at, id);
+    }
+
+    /// A hold that the store does not know, or takes for expired.
     fn hold_anew(&mut self, now: UnixMs, id: ReservationId, record: &Record, deadline: UnixMs) {
         let fits = self.make_room(now, &record.lines);
-        let known = Record { late_orders: Vec::new(), ..record.clone() };
+        if !self.records.contains_key(&id) {
+            self.bury(id, record, State::Expired { at: now });
+        }
+        let (buyer, lines) = (record.buyer.clone(), record.lines.clone());
         if !fits {
-            let (buyer, lines) = (record.buyer.clone(), record.lines.clone());
-            self.insert(id, Record { state: State::Expired { at: now }, ..known });
-            self.fade(now, id);
             self.emit(now, EventKind::Lost { id, buyer, lines });
             return;
         }
-        self.insert(id, known);
+        let Some(known) = self.record_mut(id) else { return };
+        let ended = known.ended();
+        known.lines.clone_from(&lines);
+        (known.extensions, known.state) = (record.extensions, record.state.clone());
+        known.extended_by.clone_from(&record.extended_by);
+        if let Some(ended) = ended {
+            self.unfade(ended, id);
+        }
         self.due.insert((deadline, id));
         let levels = self.levels(record.lines.keys());
         self.take_units(record);
-        let (buyer, lines) = (record.buyer.clone(), record.lines.clone());
         self.emit(now, EventKind::Held { id, buyer, lines, deadline });
         self.tell_levels(now, levels);
     }
@@ -261,9 +281,7 @@ impl Sale {
     fn take_and_sell(&mut self, now: UnixMs, at: UnixMs, id: ReservationId, record: &Record, order: &OrderRef) {
         let fits = self.make_room(now, &record.lines);
         if !self.records.contains_key(&id) {
-            let expired = Record { state: State::Expired { at: now }, late_orders: Vec::new(), ..record.clone() };
-            self.insert(id, expired);
-            self.fade(now, id);
+            self.bury(id, record, State::Expired { at: now });
         }
         if !fits {
             self.tell_paid_too_late(now, id, order);
@@ -301,14 +319,16 @@ impl Sale {
         self.tell_levels(now, levels);
     }
 
-    /// A hold that was extended, or is being paid.
+    /// A hold that was extended, or is being paid: the longer life counts, and whatever either knows.
     fn hold_on(&mut self, id: ReservationId, record: &Record) {
         let State::Held { deadline, paying } = record.state else { return };
-        if let Some(known) = self.record_mut(id) {
-            known.extensions = record.extensions;
+        let Some(known) = self.record_mut(id) else { return };
+        let State::Held { deadline: until, paying: is_paying } = known.state else { return };
+        known.extensions = known.extensions.max(record.extensions);
+        if record.extended_by.len() > known.extended_by.len() {
             known.extended_by.clone_from(&record.extended_by);
         }
-        self.reschedule(id, deadline, paying);
+        self.reschedule(id, deadline.max(until), paying || is_paying);
     }
 
     /// Whether these units can be had, once enough of the holds that are due has been expired.

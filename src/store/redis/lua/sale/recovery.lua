@@ -6,13 +6,16 @@
 
 local staged = Hash.new(staged_key)
 
--- Whether what is told of a record is new: newer than what is stored, or an order not known to be confirmed.
+-- Whether what is told of a record is new: newer than what is stored, an order not known to be confirmed, or a hold that
+-- lives longer.
 local function is_news(id, term, seq, told)
   local known = book.record(id)
   if not known then return true end
   local stored = known.term
   if not stored or stored < term or (stored == term and known.seq < seq) then return true end
-  return told.state == 'C' and not (known.state == 'C' and known.mark == told.mark)
+  if told.state == 'C' then return not (known.state == 'C' and known.mark == told.mark) end
+  if told.state ~= 'H' then return false end
+  return (known.state == 'H' and told.at > known.at) or (known.state == 'E' and told.at > now)
 end
 
 local function is_later(term, seq, row)
@@ -86,7 +89,7 @@ local function make_room(lines)
   return true
 end
 
-local function insert(id, told, state, at_ms, mark)
+local function insert(id, told, state, at_ms)
   if told.buyer ~= '-' then
     local count = book.count(told.buyer)
     if not count then
@@ -96,32 +99,40 @@ local function insert(id, told, state, at_ms, mark)
     count.grants = count.grants + 1
     book.dirty_counts[told.buyer] = true
   end
-  local record = {
+  book.touch(id, {
     print = told.print,
     buyer = told.buyer,
     created = told.created,
     extensions = told.extensions,
     state = state,
     at = at_ms,
-    mark = mark,
+    mark = '-',
     lines = told.lines,
     keys = told.keys,
     orders = NOTHING,
-  }
-  book.touch(id, record)
-  return record
+  })
 end
 
--- A hold that the store does not know.
+-- What came to its end: it is known, so that its key is.
+local function bury(id, told, state, at_ms)
+  insert(id, told, state, at_ms)
+  book.fade(id, at_ms)
+end
+
+-- A hold that the store does not know, or takes for expired.
 local function hold_anew(id, told)
   local lines = told.lines
-  if not make_room(lines) then
-    insert(id, told, 'E', now, '-')
-    book.fade(id)
+  local fits = make_room(lines)
+  if not book.record(id) then bury(id, told, 'E', now) end
+  if not fits then
     book.emit(table.concat({ 'lost', id, told.buyer, units_text(lines) }, ' '))
     return
   end
-  insert(id, told, 'H', told.at, told.mark)
+  local record = book.record(id)
+  record.lines, record.extensions, record.keys = lines, told.extensions, told.keys
+  record.state, record.at, record.mark = 'H', told.at, told.mark
+  book.touch(id, record)
+  shelf.fading:remove(id)
   shelf.due:add(told.at, id)
   local levels = book.levels(lines)
   for i = 1, #lines, 2 do
@@ -135,11 +146,8 @@ end
 -- A purchase of which the store has no hold, or one that died.
 local function take_and_sell(id, told)
   local fits = make_room(told.lines)
+  if not book.record(id) then bury(id, told, 'E', now) end
   local record = book.record(id)
-  if not record then
-    record = insert(id, told, 'E', now, '-')
-    book.fade(id)
-  end
   if not fits then return resolve.tell_paid_too_late(id, record, told.mark) end
   local levels = book.levels(told.lines)
   resolve.hold_again(id, record, told.lines)
@@ -182,18 +190,23 @@ local function merge(id, told, may_take)
   end
   local was = known and known.state
   local is_new_order = known and is == 'C' and known.mark ~= told.mark and not contains(known.orders, told.mark)
-  local takes = (not known and (is == 'H' or is == 'C')) or (is_new_order and (was == 'R' or was == 'E'))
+  local takes = (not known and is == 'C') or (is_new_order and (was == 'R' or was == 'E'))
+  takes = takes or (is == 'H' and (not known or was == 'E') and told.at > now)
   if takes and not may_take then return true end
   if takes and is == 'H' then
     hold_anew(id, told)
   elseif takes then
     take_and_sell(id, told)
+  elseif not known and is == 'H' then
+    -- Its time is over: it takes nothing from those that live.
+    bury(id, told, 'E', now)
   elseif not known then
-    insert(id, told, is, told.at, '-')
-    book.fade(id, told.at)
+    bury(id, told, is, told.at)
   elseif was == 'H' and is == 'H' then
-    known.extensions, known.keys = told.extensions, told.keys
-    reschedule(id, known, told.at, told.mark)
+    -- The longer life counts, and whatever either knows.
+    known.extensions = math.max(known.extensions, told.extensions)
+    if #told.keys > #known.keys then known.keys = told.keys end
+    reschedule(id, known, math.max(known.at, told.at), known.mark == '1' and '1' or told.mark)
   elseif was == 'H' and is == 'C' then
     sell_held(id, known, told)
   elseif was == 'H' then
