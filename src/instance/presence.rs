@@ -56,10 +56,10 @@ impl Instance {
     pub(super) fn note_health<T>(&self, met: &Result<T, OperateError>) {
         use std::sync::atomic::Ordering::Relaxed;
         match met {
-            Err(OperateError::Store(error @ (StoreError::Unavailable(_) | StoreError::Recovering))) => {
-                if !self.store_is_away.swap(true, Relaxed) {
-                    tracing::error!(%error, "the store does not answer: page and status are served as last known");
-                }
+            Err(OperateError::Store(error @ (StoreError::Unavailable(_) | StoreError::Recovering)))
+                if !self.store_is_away.swap(true, Relaxed) =>
+            {
+                tracing::error!(%error, "the store does not answer: page and status are served as last known");
             }
             Ok(_) if self.store_is_away.swap(false, Relaxed) => tracing::info!("the store answers again"),
             // Busy is neither.

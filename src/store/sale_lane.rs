@@ -60,14 +60,20 @@ impl<S: Store> SaleLane<S> {
             Command::Look { .. } | Command::Rules | Command::Items | Command::Walk | Command::Events { .. }
         );
         let answer = self.lane.submit(command).await;
-        let answer = match answer {
-            Ok(answer) if answer.outcome != Outcome::Refused(Refusal::NeedsOperator) => answer,
-            Ok(_) | Err(StoreError::NeedsOperator) => {
-                self.lose();
-                return Err(StoreError::NeedsOperator);
-            }
-            Err(error) => return Err(error),
+        let is_lost = match &answer {
+            Ok(answer) => match answer.outcome {
+                Outcome::Refused(Refusal::NeedsOperator) => true,
+                // To whoever never saw it, a store that lost it says no more than that.
+                Outcome::Refused(Refusal::UnknownSale) => self.is_lost(),
+                _ => false,
+            },
+            Err(error) => *error == StoreError::NeedsOperator,
         };
+        if is_lost {
+            self.lose();
+            return Err(StoreError::NeedsOperator);
+        }
+        let answer = answer?;
         let header = answer.view.as_deref().copied();
         if let Some(header) = header {
             self.tell(header.seq);

@@ -88,8 +88,7 @@ async fn a_change_is_everywhere_within_a_second_and_a_line_is_one() {
         assert_eq!(outcome, Outcome::Joined { epoch: 1, first: n + 1, count: 1 });
     }
     let version = other.patch_room("main", &json!({"mode": "open"}), Expect::Any).await.unwrap().room.version;
-    let changed =
-        until("the change is there", async || one.room("main").unwrap().document.mode == Mode::Open).await;
+    let changed = until("the change is there", async || one.room("main").unwrap().document.mode == Mode::Open).await;
     assert!(changed < EVERYWHERE, "{changed:?}");
     until("both are listed with it", async || {
         let rows = one.instances().await.unwrap();
@@ -149,4 +148,38 @@ async fn while_the_server_is_away_views_stay_and_soon_after_all_goes_on() {
     one.patch_room("main", &json!({"rate_per_minute": 60}), Expect::Any).await.map(drop).or_else(unsettled).unwrap();
     until("the instance is listed again", async || !one.instances().await.unwrap().is_empty()).await;
     one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_sale_sells_nothing_until_its_operator_has_made_it_anew() {
+    let server = RedisServer::start(&[]);
+    let (one, other) = (instance(&server).await, instance(&server).await);
+    let made = one.put_sale(&sale(), Expect::Absent).await.unwrap().sale;
+    until("the sale is known everywhere", async || other.sale("drop").is_some_and(|sale| sale.is_there())).await;
+    server.ask::<String>(&["FLUSHALL"]);
+    for instance in [&one, &other] {
+        until("the loss is noticed", async || instance.sale("drop").is_some_and(|sale| sale.needs_operator())).await;
+    }
+    // Neither those who saw it nor one that starts now makes it again.
+    let third = instance(&server).await;
+    until("the third knows it too", async || third.sale("drop").is_some_and(|sale| sale.needs_operator())).await;
+    for instance in [&one, &other, &third] {
+        let asked = instance.sale("drop").unwrap().lane.submit(sale::Command::Tick).await.map(drop);
+        assert_eq!(asked, Err(StoreError::NeedsOperator));
+    }
+    let bare = third.delete_sale("drop", Expect::Any, LiveHolds::Respect).await;
+    assert!(matches!(bare, Err(OperateError::Conflict(_))), "{bare:?}");
+    let version = other.sale("drop").unwrap().version;
+    other.delete_sale("drop", Expect::Version(version), LiveHolds::Drop).await.unwrap();
+    let anew = third.put_sale(&sale(), Expect::Absent).await.unwrap();
+    assert!(anew.created && anew.sale.born > made.born);
+    for instance in [&one, &other, &third] {
+        until("it sells again", async || match instance.sale("drop") {
+            Some(sale) if sale.born == anew.sale.born => sale.items().await.is_ok_and(|items| items.is_some()),
+            _ => false,
+        })
+        .await;
+        assert!(!instance.sale("drop").unwrap().needs_operator());
+        instance.stop().await;
+    }
 }
