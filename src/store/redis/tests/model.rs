@@ -66,16 +66,12 @@ enum Broken {
     HeedsNoLateLoss,
     /// Who was told that the store had lost too much does not remember that.
     ForgetsThatItWasLost,
-    /// A row from before the recovery takes the place of one from after it.
-    LearnsBackwards,
     /// Who is told of what is there already has nothing to remember.
     TellsWhatIsThereAndNoFact,
     /// What was told again is forgotten as if it had not been.
     RemembersFromTheFirst,
     /// What is gone can't be made again by who saw it.
     LeavesTheGoneGone,
-    /// Who never saw a line makes it, though others remember one.
-    MakesWithoutAsking,
     /// The tail is forgotten where nobody joined for long.
     ForgetsTheTail,
     /// Who entered is forgotten.
@@ -84,8 +80,6 @@ enum Broken {
     JumpsNot,
     /// The tail jumps once, however many terms went by.
     JumpsOnce,
-    /// A void is honoured anew where who entered from it is forgotten.
-    HonoursTheVoidTwice,
     /// A newer row wins over an order.
     LetsTheNewerWin,
     /// What takes goes before what gives back.
@@ -151,57 +145,60 @@ fn nothing_acknowledged_is_lost_unsaid_and_nothing_is_given_twice() {
     }
 }
 
-/// Every breach.
-const BREACHES: [Broken; 33] = [
-    Broken::LooksAtNoStamp,
-    Broken::LooksAtNoTerm,
-    Broken::TermsHaveNoNames,
-    Broken::LetsInWhoIsBehind,
-    Broken::CountsNoBatches,
-    Broken::PrunesItself,
-    Broken::EndsBeforeAllAreDone,
-    Broken::AsksNobody,
-    Broken::ForgetsPeers,
-    Broken::LeavesUnheard,
-    Broken::ServesUnlisted,
-    Broken::CountsByTheServersClock,
-    Broken::TellsAnyRecovery,
-    Broken::SeesBackwards,
-    Broken::MovesTheFork,
-    Broken::ForgetsWhatItForgot,
-    Broken::ForgetsOfOlderTerms,
-    Broken::HeedsNoLateLoss,
-    Broken::ForgetsThatItWasLost,
-    Broken::LearnsBackwards,
-    Broken::TellsWhatIsThereAndNoFact,
-    Broken::RemembersFromTheFirst,
-    Broken::LeavesTheGoneGone,
-    Broken::MakesWithoutAsking,
-    Broken::ForgetsTheTail,
-    Broken::ForgetsClaims,
-    Broken::JumpsNot,
-    Broken::JumpsOnce,
-    Broken::HonoursTheVoidTwice,
-    Broken::LetsTheNewerWin,
-    Broken::TakesInAnyOrder,
-    Broken::TakesBeforeItExpires,
-    Broken::TakesWhatIsNotThere,
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    OfLine,
+    OfStock,
+}
+
+/// Every breach, where it shows, and a seed that shows it: from there on it is looked for.
+const BREACHES: [(Broken, Kind, Weather, u64); 30] = [
+    (Broken::LooksAtNoStamp, Kind::OfLine, Weather::Calm, 0),
+    (Broken::LooksAtNoTerm, Kind::OfLine, Weather::Split, 0),
+    (Broken::TermsHaveNoNames, Kind::OfStock, Weather::Calm, 0),
+    (Broken::LetsInWhoIsBehind, Kind::OfStock, Weather::Calm, 0),
+    (Broken::CountsNoBatches, Kind::OfLine, Weather::Calm, 0),
+    (Broken::PrunesItself, Kind::OfLine, Weather::Calm, 0),
+    (Broken::EndsBeforeAllAreDone, Kind::OfLine, Weather::Calm, 0),
+    (Broken::AsksNobody, Kind::OfLine, Weather::Calm, 0),
+    (Broken::ForgetsPeers, Kind::OfLine, Weather::Calm, 0),
+    (Broken::LeavesUnheard, Kind::OfLine, Weather::Deaths, 0),
+    (Broken::ServesUnlisted, Kind::OfLine, Weather::Deaths, 0),
+    (Broken::CountsByTheServersClock, Kind::OfStock, Weather::Calm, 0),
+    (Broken::TellsAnyRecovery, Kind::OfStock, Weather::Calm, 0),
+    (Broken::SeesBackwards, Kind::OfLine, Weather::Split, 0),
+    (Broken::MovesTheFork, Kind::OfStock, Weather::Calm, 0),
+    (Broken::ForgetsWhatItForgot, Kind::OfStock, Weather::Calm, 0),
+    (Broken::ForgetsOfOlderTerms, Kind::OfStock, Weather::Calm, 0),
+    (Broken::HeedsNoLateLoss, Kind::OfStock, Weather::Calm, 0),
+    (Broken::ForgetsThatItWasLost, Kind::OfStock, Weather::Calm, 0),
+    (Broken::TellsWhatIsThereAndNoFact, Kind::OfStock, Weather::Deaths, 0),
+    (Broken::RemembersFromTheFirst, Kind::OfStock, Weather::Calm, 0),
+    (Broken::LeavesTheGoneGone, Kind::OfStock, Weather::Calm, 0),
+    (Broken::ForgetsTheTail, Kind::OfLine, Weather::Calm, 0),
+    (Broken::ForgetsClaims, Kind::OfLine, Weather::Calm, 0),
+    (Broken::JumpsNot, Kind::OfLine, Weather::Deaths, 0),
+    (Broken::JumpsOnce, Kind::OfLine, Weather::Split, 0),
+    (Broken::LetsTheNewerWin, Kind::OfStock, Weather::Split, 0),
+    (Broken::TakesInAnyOrder, Kind::OfStock, Weather::Calm, 0),
+    (Broken::TakesBeforeItExpires, Kind::OfStock, Weather::Calm, 0),
+    (Broken::TakesWhatIsNotThere, Kind::OfStock, Weather::Split, 0),
 ];
 
 /// How many schedules a breach may pass unnoticed.
-const UNNOTICED: u64 = 40_000;
+const UNNOTICED: u64 = 20_000;
 
 #[test]
 fn every_breach_is_noticed() {
     let mut unnoticed = vec![];
-    for broken in BREACHES {
-        let found = (0..UNNOTICED).find(|seed| {
-            let weather = WEATHERS[usize::try_from(seed / 2 % 3).unwrap()];
-            try_both(*seed, weather, Some(broken)).is_err()
-        });
-        println!("{broken:?} {found:?}");
-        if found.is_none() {
-            unnoticed.push(broken);
+    for (broken, kind, weather, first) in BREACHES {
+        let is_noticed = |seed: &u64| match kind {
+            Kind::OfLine => try_one::<Line, Visitors>(*seed, weather, COUNTED_LINE, Some(broken)).is_err(),
+            Kind::OfStock => try_one::<Stock, Buyers>(*seed, weather, COUNTED_STOCK, Some(broken)).is_err(),
+        };
+        match (first..first + UNNOTICED).find(is_noticed) {
+            Some(seed) => println!("{broken:?}, {kind:?}, {weather:?}: seed {seed}"),
+            None => unnoticed.push(broken),
         }
     }
     assert_eq!(unnoticed, []);

@@ -182,6 +182,7 @@ fn befall(dice: &mut Dice, weather: Weather, steps: &mut Vec<Step>) {
         (Weather::Deaths, 2) => steps.extend([Step::Die { instance, in_order: false }, Step::Fail { to: dice.below(3) }]),
         (Weather::Split, 0..=1) => steps.push(Step::Cut { instance }),
         (Weather::Split, 2) => steps.push(Step::Heal),
+        (Weather::Split, 3) => steps.push(Step::Stray { instance, server: dice.below(3) }),
         (_, 3) => steps.push(Step::Join),
         (_, 4) => steps.push(Step::List),
         _ => steps.push(Step::Calls { instance }),

@@ -253,7 +253,7 @@ impl<A: Aggregate> Sender<A> {
 
     fn learn(&mut self, now: Ms, answer: &Answer<A>) {
         // An answer from before the recovery, given again after it, is older than what is known.
-        let is_old = answer.name.term < self.seen.term && self.broken != Some(Broken::LearnsBackwards);
+        let is_old = answer.name.term < self.seen.term;
         self.see(now, answer);
         let mark = Mark { term: answer.name.term, seq: answer.seq };
         for (key, row) in &answer.facts {

@@ -160,8 +160,10 @@ impl Stock {
                 (target.record.state, target.record.until, target.record.mark) = (State::Held, row.until, mark);
                 target.is_outlasted = true;
             }
-            if let State::Confirmed(order) = row.state {
-                target.orders.push(order);
+            for record in stored.into_iter().chain([&row]) {
+                if let State::Confirmed(order) = record.state {
+                    target.orders.push(order);
+                }
             }
         }
         let mut targets: Vec<_> = targets.into_values().collect();
@@ -178,6 +180,9 @@ impl Stock {
         let has = self.records.get(&id).is_some_and(Record::takes);
         let fits = has || self.fits(record.lines) || turn.broken == Some(Broken::TakesWhatIsNotThere);
         match record.state {
+            State::Held if !has && record.until <= turn.now && turn.broken != Some(Broken::TakesBeforeItExpires) => {
+                (record.state, record.mark) = (State::Expired, turn.mark);
+            }
             State::Held | State::Confirmed(_) if fits => {}
             State::Held => (record.state, record.mark) = (State::Lost, turn.mark),
             State::Confirmed(order) => {
@@ -351,6 +356,10 @@ impl Books<Stock> for Buyers {
                 self.released.insert(*id);
             }
         }
+    }
+
+    fn gives(command: &Command) -> bool {
+        matches!(command, Command::Release(_))
     }
 
     fn acknowledged(&mut self, by: Id, command: &Command, outcome: &Outcome, now: Ms) {
