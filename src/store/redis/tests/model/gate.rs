@@ -44,6 +44,9 @@ pub struct Name {
     pub made: Option<Made>,
 }
 
+/// A row that is told again, and the batch that made it.
+pub type Told<A> = (<A as Aggregate>::Key, Mark, <A as Aggregate>::Row);
+
 /// What stands behind the gate.
 pub trait Aggregate: Clone + Debug + Default {
     type Command: Clone + Debug;
@@ -92,7 +95,7 @@ pub enum Op<A: Aggregate> {
     /// `into` names the recovery that the first page went into.
     Replay {
         into: Option<Name>,
-        rows: Vec<(A::Key, Mark, A::Row)>,
+        rows: Vec<Told<A>>,
     },
     Done {
         into: Option<Name>,
@@ -369,7 +372,7 @@ impl<A: Aggregate> Way<'_, A> {
         (answer, true)
     }
 
-    fn apply_replay(&mut self, rows: &[(A::Key, Mark, A::Row)]) -> (Answer<A>, bool) {
+    fn apply_replay(&mut self, rows: &[Told<A>]) -> (Answer<A>, bool) {
         self.kept.peers.extend(&self.call.peers);
         self.kept.body.replay(rows, self.broken);
         (self.answer(Status::Ok), true)
