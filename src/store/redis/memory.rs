@@ -74,6 +74,18 @@ impl Memory {
         }
     }
 
+    /// Remembers a row, if none of its key is remembered: what an answer says that was given once before.
+    pub fn learn_late(&mut self, now: Instant, key: &str, row: Row) {
+        if !self.rows.contains_key(key) {
+            self.learn(now, key, row);
+        }
+    }
+
+    /// The store has lost this batch, and so have we: one that lacks it is lost too.
+    pub fn forgets(&mut self, term: u64, seq: u64) {
+        self.forgotten = self.forgotten.max((term, seq));
+    }
+
     /// Remembers a row.
     pub fn learn(&mut self, now: Instant, key: &str, row: Row) {
         let (seq, value_bytes) = (row.seq, row.value.len());
