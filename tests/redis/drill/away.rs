@@ -55,6 +55,10 @@ async fn while_redis_is_away_the_page_stands_and_nothing_is_sold(#[case] away: A
     let client = plain();
     let (status, _) = shop.reserve("before").await.unwrap();
     assert_eq!(status, 201);
+    // What nobody ever looked at cannot be shown as it was.
+    for base in &bases {
+        assert_eq!(client.get(format!("{base}/v1/sales/drop")).send().await.unwrap().status(), 200);
+    }
     match away {
         Away::Refusing => proxy.refuse(),
         Away::Silent => proxy.blackhole(),
