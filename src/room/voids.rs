@@ -49,8 +49,9 @@ impl Voids {
         }
     }
 
-    /// All of them.
-    pub fn ranges(&self) -> &[Void] {
-        &self.0
+    /// How many positions of `first ..= last` lie in one.
+    pub fn count(&self, first: Position, last: Position) -> u64 {
+        let within = |void: &Void| (void.last.min(last) + 1).saturating_sub(void.first.max(first));
+        self.0.iter().map(within).sum()
     }
 }

@@ -1,13 +1,14 @@
 //! What operators do, over real HTTP, and what of it a restart keeps.
 
 use reqwest::{Method, StatusCode, header};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
     SOON,
     client::{json_of, plain},
     process::Process,
-    server::{ADMIN_KEY, Home, Server},
+    server::{ADMIN_KEY, Backend, Home, Server},
 };
 
 /// Sends a document to a room under a precondition, or none.
@@ -17,9 +18,10 @@ async fn put(server: &Server, room: &str, document: Value, if_match: Option<&str
     json_of(request.send().await.unwrap()).await
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_document_is_replaced_by_its_version_alone() {
-    let (_home, server) = Server::fresh();
+async fn a_document_is_replaced_by_its_version_alone(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let (_home, server) = Server::fresh_on(store);
     let document = json!({ "name": "Main", "shop_url": "https://shop.example/" });
     let (status, made) = put(&server, "main", document.clone(), None).await;
     assert_eq!(status, 201, "{made}");
@@ -37,9 +39,10 @@ async fn a_document_is_replaced_by_its_version_alone() {
     assert_eq!(shown["name"], "Renamed", "the bad document changed nothing");
 }
 
+#[rstest]
 #[tokio::test]
-async fn settings_change_while_the_line_stands() {
-    let (_home, server) = Server::fresh();
+async fn settings_change_while_the_line_stands(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let (_home, server) = Server::fresh_on(store);
     server.put_room("main", json!({ "mode": "hold", "join_per_address": 0 })).await;
     let visitors: Vec<_> = (0..5).map(|_| server.visitor()).collect();
     for visitor in &visitors {
@@ -52,9 +55,10 @@ async fn settings_change_while_the_line_stands() {
     assert_eq!((status, &place["position"]), (200, &json!(5)));
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_reset_and_a_room_made_again_void_old_tickets() {
-    let (_home, server) = Server::fresh();
+async fn a_reset_and_a_room_made_again_void_old_tickets(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let (_home, server) = Server::fresh_on(store);
     let held = json!({ "mode": "hold", "join_per_address": 0 });
     server.put_room("main", held.clone()).await;
     let before_reset = server.visitor();
@@ -75,10 +79,11 @@ async fn a_reset_and_a_room_made_again_void_old_tickets() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_restart_keeps_the_pause_the_line_and_the_keys() {
+async fn a_restart_keeps_the_pause_the_line_and_the_keys(#[values(Backend::File, Backend::Redis)] store: Backend) {
     let declared = "[[rooms]]\nid = \"main\"\nname = \"Main\"\nshop_url = \"https://shop.example/\"\n";
-    let home = Home::on_file().with_config(declared);
+    let home = Home::on(store).with_config(declared);
     let server = home.start();
     server.patch_room("main", json!({ "mode": "hold" })).await;
     let visitor = server.visitor();
@@ -97,9 +102,10 @@ async fn a_restart_keeps_the_pause_the_line_and_the_keys() {
     assert_eq!(visitor.get_json("/.well-known/jwks.json").await.1, jwks);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_key_does_what_it_may_and_no_more() {
-    let (_home, server) = Server::fresh();
+async fn a_key_does_what_it_may_and_no_more(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let (_home, server) = Server::fresh_on(store);
     server.put_room("main", json!({})).await;
     let (_, key) = server.admin(Method::POST, "/v1/keys", Some(json!({ "name": "r", "scopes": ["read"] }))).await;
     let call = async |method: Method, path: &str, secret: Option<&str>| {

@@ -3,11 +3,12 @@
 use std::{fs, process::Output};
 
 use reqwest::{Method, header};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
     client::{json_of, plain},
-    server::{ADMIN_KEY, Home, Server, dropgate},
+    server::{ADMIN_KEY, Backend, Home, Server, dropgate},
 };
 
 fn drop_of(total: u64) -> Value {
@@ -43,9 +44,10 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_sale_is_put_restocked_seen_and_deleted() {
-    let (_home, server) = Server::fresh();
+async fn a_sale_is_put_restocked_seen_and_deleted(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let (_home, server) = Server::fresh_on(store);
     let (status, made) = put(&server, &drop_of(10), None).await;
     assert_eq!(status, 201, "{made}");
     assert_eq!(put(&server, &drop_of(10), None).await.0, 428);
@@ -79,11 +81,14 @@ async fn a_sale_is_put_restocked_seen_and_deleted() {
     assert_eq!(numbers_of_shoe(&server).await, json!([10, 10, 0, 0]), "nothing of the sale before");
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_declared_sale_stands_ready_and_a_restart_leaves_it_alone() {
+async fn a_declared_sale_stands_ready_and_a_restart_leaves_it_alone(
+    #[values(Backend::File, Backend::Redis)] store: Backend,
+) {
     let declared = "[[sales]]\nid = \"drop\"\nname = \"Drop\"\n\n\
                     [[sales.items]]\nsku = \"shoe/42\"\nname = \"Shoe\"\ntotal = 3\n";
-    let home = Home::on_file().with_config(declared);
+    let home = Home::on(store).with_config(declared);
     let server = home.start();
     assert_eq!(numbers_of_shoe(&server).await, json!([3, 3, 0, 0]));
     post(&server, "/items/shoe%2F42/restock", "k", json!({ "delta": 2 })).await;
@@ -93,9 +98,12 @@ async fn a_declared_sale_stands_ready_and_a_restart_leaves_it_alone() {
     assert_eq!(numbers_of_shoe(&server).await, json!([5, 5, 0, 0]), "the key of before the restart is known");
 }
 
+#[rstest]
 #[tokio::test]
-async fn apply_creates_and_updates_sales_and_says_what_it_did() {
-    let (home, server) = Server::fresh();
+async fn apply_creates_and_updates_sales_and_says_what_it_did(
+    #[values(Backend::Memory, Backend::Redis)] store: Backend,
+) {
+    let (home, server) = Server::fresh_on(store);
     let file = home.path("drop.toml");
     let of = |total: u64| {
         format!(

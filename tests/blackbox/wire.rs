@@ -8,13 +8,14 @@ use std::{
 
 use nix::sys::signal::Signal;
 use reqwest::{Client, tls::TlsInfo};
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::support::{
     SOON,
     client::{Browserlike, header, json_of, plain},
     eventually,
-    server::{ADMIN_KEY, Home, Server},
+    server::{ADMIN_KEY, Backend, Home, Server},
 };
 
 const FIRST_CERT: &str = include_str!("tls/first.pem");
@@ -165,9 +166,12 @@ async fn an_admin_listener_takes_the_operators_calls_off_the_public_one() {
     assert_eq!(status(server.base(), "/healthz").await, 200);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_hundred_visitors_claim_one_ticket_at_once_over_http() {
-    let (_home, server) = Server::fresh();
+async fn a_hundred_visitors_claim_one_ticket_at_once_over_http(
+    #[values(Backend::Memory, Backend::Redis)] store: Backend,
+) {
+    let (_home, server) = Server::fresh_on(store);
     server.put_room("main", json!({})).await;
     let visitor = server.visitor();
     assert_eq!(visitor.post_json("/v1/rooms/main/tickets", Value::Null).await.0, 201);

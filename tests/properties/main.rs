@@ -3,6 +3,7 @@
 mod line;
 mod line_extremes;
 mod line_rate;
+mod line_recovery;
 mod line_stock;
 mod line_world;
 mod sale;

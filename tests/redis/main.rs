@@ -4,6 +4,7 @@
 mod support;
 
 mod cluster;
+mod drill;
 mod pair;
 mod proxy;
 mod sentinels;

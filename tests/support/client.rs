@@ -21,6 +21,14 @@ pub async fn json_of(response: Response) -> (u16, Value) {
     (status, body)
 }
 
+/// An answer that came whole; none if the server went away over it.
+pub async fn answer(request: RequestBuilder) -> Option<(u16, Value)> {
+    let response = request.send().await.ok()?;
+    let status = response.status().as_u16();
+    let text = response.text().await.ok()?;
+    Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
+}
+
 /// A header of an answer as text; empty if it is absent.
 pub fn header<'a>(response: &'a Response, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())

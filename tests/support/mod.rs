@@ -12,6 +12,8 @@ pub mod process;
 pub mod redis;
 pub mod server;
 pub mod shop;
+pub mod stock;
+pub mod visits;
 
 use std::{
     fmt::Debug,

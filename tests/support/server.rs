@@ -10,6 +10,11 @@ use super::{
     SOON,
     client::{Browserlike, json_of, plain},
     process::Process,
+    redis::{
+        cluster::Cluster,
+        sentinels::Sentinels,
+        server::{Redis, SYNCED},
+    },
 };
 
 /// The operator's key of every spawned server.
@@ -21,7 +26,32 @@ pub struct Home {
     config: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    in_memory: bool,
+    store: Store,
+}
+
+/// Where servers keep their rooms and sales.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// Forgotten when the server ends.
+    Memory,
+    /// In the home's folder.
+    File,
+    /// One Redis server that has every write on its disk.
+    Redis,
+    /// A primary with replicas, found through Sentinel.
+    Sentinels,
+    Cluster,
+}
+
+/// The store itself; what has processes of its own ends with the home.
+enum Store {
+    Memory,
+    File,
+    Redis(Redis),
+    Sentinels(Sentinels),
+    Cluster(Cluster),
+    /// Somebody else's.
+    At(String),
 }
 
 /// A running server. Killed when dropped.
@@ -31,15 +61,35 @@ pub struct Server {
 }
 
 impl Home {
+    /// A home with a fresh store of that kind, nothing configured.
+    pub fn on(backend: Backend) -> Self {
+        Self::with_store(match backend {
+            Backend::Memory => Store::Memory,
+            Backend::File => Store::File,
+            Backend::Redis => Store::Redis(Redis::start(SYNCED)),
+            Backend::Sentinels => Store::Sentinels(Sentinels::start(&[])),
+            Backend::Cluster => Store::Cluster(Cluster::start(&[])),
+        })
+    }
+
     /// A durable server's home: `file:` store in a fresh folder, nothing configured.
     pub fn on_file() -> Self {
-        let dir = tempfile::Builder::new().prefix("dropgate-test-").tempdir().unwrap();
-        Self { dir, config: String::new(), arguments: Vec::new(), environment: Vec::new(), in_memory: false }
+        Self::on(Backend::File)
     }
 
     /// A home whose servers forget everything when they end.
     pub fn in_memory() -> Self {
-        Self { in_memory: true, ..Self::on_file() }
+        Self::on(Backend::Memory)
+    }
+
+    /// A home of servers that use the store at `url`.
+    pub fn at(url: &str) -> Self {
+        Self::with_store(Store::At(url.to_owned()))
+    }
+
+    fn with_store(store: Store) -> Self {
+        let dir = tempfile::Builder::new().prefix("dropgate-test-").tempdir().unwrap();
+        Self { dir, config: String::new(), arguments: Vec::new(), environment: Vec::new(), store }
     }
 
     /// Adds lines to the configuration file.
@@ -69,13 +119,24 @@ impl Home {
         self.dir.path().join(name)
     }
 
+    /// What servers are told as `--store`.
+    pub fn store_url(&self) -> String {
+        match &self.store {
+            Store::Memory => "memory:".to_owned(),
+            Store::File => format!("file:{}", self.path("data").display()),
+            Store::Redis(redis) => redis.url(),
+            Store::Sentinels(sentinels) => sentinels.url(),
+            Store::Cluster(cluster) => cluster.url(),
+            Store::At(url) => url.clone(),
+        }
+    }
+
     /// The command that [`Home::start`] runs, for tests that want to see it fail.
     pub fn command(&self, listen: &str) -> Command {
         let config = self.path("dropgate.toml");
         fs::write(&config, &self.config).unwrap();
-        let store = if self.in_memory { "memory:".to_owned() } else { format!("file:{}", self.path("data").display()) };
         let mut command = dropgate();
-        command.current_dir(self.dir.path()).args(["serve", "--listen", listen, "--store", &store]);
+        command.current_dir(self.dir.path()).args(["serve", "--listen", listen, "--store", &self.store_url()]);
         command.arg("--config").arg(config).args(&self.arguments);
         command.env("DROPGATE_ADMIN_KEY", ADMIN_KEY);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -98,7 +159,12 @@ impl Home {
 impl Server {
     /// A server in memory with nothing configured, and the home that must outlive it.
     pub fn fresh() -> (Home, Self) {
-        let home = Home::in_memory();
+        Self::fresh_on(Backend::Memory)
+    }
+
+    /// A server on a fresh store with nothing configured, and the home that must outlive it.
+    pub fn fresh_on(backend: Backend) -> (Home, Self) {
+        let home = Home::on(backend);
         let server = home.start();
         (home, server)
     }

@@ -57,11 +57,12 @@ impl Room {
         (self.head < self.tail && moving).then_some(self.head)
     }
 
-    /// Notes how far the head of a standing line moved. One that merely follows arrivals, or pours out what stood
+    /// Notes how far the head of a standing line moved, voids aside. One that merely follows arrivals, or pours out what stood
     /// ready at an opening, says nothing of the wait.
     fn observe(&mut self, now: UnixMs, before: Option<Position>) {
         if let Some(head) = before {
-            self.observed.moved(now, self.head.saturating_sub(head));
+            let jumped = self.voids.count(head + 1, self.head);
+            self.observed.moved(now, self.head.saturating_sub(head + jumped));
         }
     }
 
@@ -83,9 +84,7 @@ impl Room {
     fn would_call(&self, now: UnixMs) -> bool {
         let next_left = || self.claimed.contains(self.head + 1) || self.voids.of(self.head + 1).is_some();
         match self.phase(now) {
-            Phase::Running => {
-                self.head < self.tail && (next_left() || self.figures().callable(now, self.credit_at(now)) > 0)
-            }
+            Phase::Running => self.head < self.tail && (next_left() || self.callable(now, self.credit_at(now)) > 0),
             Phase::Free => self.head < self.tail,
             Phase::Scheduled | Phase::Paused | Phase::Closed => false,
         }

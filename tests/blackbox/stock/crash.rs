@@ -8,23 +8,16 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use rand::Rng;
-use serde_json::{Value, json};
+use rstest::rstest;
+use serde_json::json;
 
-use super::{Shop, Told};
-use crate::support::server::Home;
+use crate::support::{
+    server::{Backend, Home},
+    stock::{Known, Shop, Told, hold_against},
+};
 
 const KILLS: usize = 20;
 const BUYERS: usize = 16;
-
-/// How far a buyer got, as far as the buyer knows: the last call that was sent, and whether its answer came.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Known {
-    Held,
-    Confirming,
-    Confirmed,
-    Releasing,
-    Released,
-}
 
 /// What buyers were told in all lives of the server.
 #[derive(Default)]
@@ -35,9 +28,12 @@ struct Ledger {
     unanswered: Vec<String>,
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_kills_while_selling_lose_nothing_and_double_nothing() {
-    let home = Home::on_file();
+async fn twenty_kills_while_selling_lose_nothing_and_double_nothing(
+    #[values(Backend::File, Backend::Redis)] store: Backend,
+) {
+    let home = Home::on(store);
     let mut server = home.start();
     // Holds outlive the test: what is not held any more was confirmed or released.
     let settings = json!({ "hold_seconds": 900 });
@@ -100,24 +96,5 @@ async fn buy(shop: Shop, name: String, ledger: Arc<Mutex<Ledger>>) {
         let Some((status, answer)) = shop.call(&id, call, body).await else { return };
         assert_eq!(status, 200, "{answer}");
         note(done);
-    }
-}
-
-/// A buyer comes back after the crash.
-async fn hold_against(shop: &Shop, told: &Told, id: &str, known: Known) {
-    let (status, seen) = shop.look(id).await;
-    assert_eq!(status, 200, "{id} is lost: {seen}");
-    let state = seen["state"].as_str().unwrap();
-    let possible: &[&str] = match known {
-        Known::Held => &["held"],
-        Known::Confirming => &["held", "confirmed"],
-        Known::Confirmed => &["confirmed"],
-        Known::Releasing => &["held", "released"],
-        Known::Released => &["released"],
-    };
-    assert!(possible.contains(&state), "{id} was {known:?} and is {state}");
-    let order = told.story(id).last().and_then(|(_, order)| *order).map(Value::from);
-    if state == "confirmed" {
-        assert_eq!((order, &seen["order"]), (Some(json!(id)), &json!(id)), "under another order");
     }
 }

@@ -4,16 +4,22 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rand::Rng;
+use rstest::rstest;
 use serde_json::json;
 
-use super::{Shop, Told};
-use crate::support::server::Home;
+use crate::support::{
+    server::{Backend, Home},
+    stock::{Shop, Told},
+};
 
 const HOLDS: usize = 1_000;
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_payments_within_a_millisecond_of_the_deadline() {
-    let server = Home::in_memory().start();
+async fn a_thousand_payments_within_a_millisecond_of_the_deadline(
+    #[values(Backend::Memory, Backend::Redis)] store: Backend,
+) {
+    let server = Home::on(store).start();
     let shop = Shop::open(&server, HOLDS as u64, json!({ "hold_seconds": 1 })).await;
     let pay = async |buyer: usize| {
         let (status, answer) = shop.reserve(&format!("buyer-{buyer}")).await.unwrap();

@@ -4,14 +4,21 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use reqwest::Method;
+use rstest::rstest;
 use serde_json::json;
 
-use super::{Shop, answer};
-use crate::support::{SOON, eventually, server::Home};
+use crate::support::{
+    SOON,
+    client::answer,
+    eventually,
+    server::{Backend, Home},
+    stock::Shop,
+};
 
+#[rstest]
 #[tokio::test]
-async fn a_reader_who_waits_does_not_hold_up_the_end() {
-    let mut server = Home::in_memory().start();
+async fn a_reader_who_waits_does_not_hold_up_the_end(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let mut server = Home::on(store).start();
     let shop = Shop::open(&server, 1, json!({})).await;
     let reader = shop.clone();
     let (_, told) = answer(shop.keyed(Method::GET, "/events")).await.unwrap();

@@ -4,14 +4,15 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{SKU, Shop, answer};
 use crate::support::{
     SOON,
-    client::{Browserlike, plain},
+    client::{Browserlike, answer, plain},
     eventually,
-    server::{Home, Server},
+    server::{Backend, Home, Server},
+    stock::{SKU, Shop},
 };
 
 /// What returns calls the next within a second; a machine that does ten other things meanwhile gets another two.
@@ -96,9 +97,10 @@ async fn comes_to(server: &Server, head: u64, stock: &str, patience: Duration) {
     .await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_line_that_holds_calls_as_many_as_there_are_units() {
-    let server = Home::in_memory().start();
+async fn a_line_that_holds_calls_as_many_as_there_are_units(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let server = Home::on(store).start();
     let shop = Shop::open(&server, 3, json!({ "requires_pass": ["main"], "show_numbers": true })).await;
     let mut visitors = line(&server, json!({ "stock_gate": "hold" }), 6).await;
     comes_to(&server, 3, "in_stock", SOON).await;
@@ -136,9 +138,12 @@ async fn a_line_that_holds_calls_as_many_as_there_are_units() {
     assert_eq!(server.stop(), 0);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_hold_that_runs_out_calls_the_next_though_nobody_asks() {
-    let server = Home::in_memory().start();
+async fn a_hold_that_runs_out_calls_the_next_though_nobody_asks(
+    #[values(Backend::Memory, Backend::Redis)] store: Backend,
+) {
+    let server = Home::on(store).start();
     let shop = Shop::open(&server, 1, json!({ "requires_pass": ["main"], "hold_seconds": 1 })).await;
     let mut visitors = line(&server, json!({ "stock_gate": "hold" }), 2).await;
     comes_to(&server, 1, "in_stock", SOON).await;
@@ -150,9 +155,10 @@ async fn a_hold_that_runs_out_calls_the_next_though_nobody_asks() {
     assert_eq!(server.stop(), 0);
 }
 
+#[rstest]
 #[tokio::test]
-async fn who_has_bought_makes_room_for_the_next() {
-    let server = Home::on_file();
+async fn who_has_bought_makes_room_for_the_next(#[values(Backend::File, Backend::Redis)] store: Backend) {
+    let server = Home::on(store);
     let server = server.start();
     let shop = Shop::open(&server, 9, json!({ "requires_pass": ["main"], "finish_session": true })).await;
     let mut visitors = line(&server, json!({ "max_active": 1 }), 2).await;

@@ -7,10 +7,13 @@ use std::{
 };
 
 use futures_util::{StreamExt, stream};
+use rstest::rstest;
 use serde_json::{Value, json};
 
-use super::{SKU, Shop, Told};
-use crate::support::server::Home;
+use crate::support::{
+    server::{Backend, Home},
+    stock::{SKU, Shop, Told},
+};
 
 const BUYERS: usize = 10_000;
 const UNITS: usize = 100;
@@ -19,9 +22,10 @@ const AT_ONCE: usize = 256;
 /// Far longer than any of it takes, for a machine with much else to do.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_buyers_share_a_hundred_units() {
-    let server = Home::in_memory().start();
+async fn ten_thousand_buyers_share_a_hundred_units(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let server = Home::on(store).start();
     let shop = Shop::open(&server, UNITS as u64, json!({})).await;
     let buy = async |buyer: usize| {
         let (status, answer) = shop.reserve(&format!("buyer-{buyer}")).await.unwrap();
@@ -61,9 +65,10 @@ struct Rush {
     bought: Mutex<BTreeSet<String>>,
 }
 
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_walked_away_from_is_sold_to_somebody_else() {
-    let server = Home::in_memory().start();
+async fn what_is_walked_away_from_is_sold_to_somebody_else(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
+    let server = Home::on(store).start();
     let shop = Shop::open(&server, UNITS as u64, json!({ "hold_seconds": 1 })).await;
     let (hopeful, late, bought) = (Mutex::default(), Mutex::default(), Mutex::default());
     let rush = Arc::new(Rush { shop, hopeful, late, bought });

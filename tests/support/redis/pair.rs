@@ -64,6 +64,12 @@ impl Pair {
         self.replica.replicate(&self.primary);
     }
 
+    /// Kills the primary and starts it again with what it wrote down; the replica follows when this returns.
+    pub fn restart_primary(&mut self) {
+        self.primary.restart();
+        self.replica.wait_until_in_sync_with(&self.primary);
+    }
+
     /// Changes the two around while both live, as an operator does. What the old primary answered last may be lost.
     pub fn switch_over(&mut self) {
         self.replica.promote();

@@ -80,7 +80,8 @@ impl World {
         for _ in 0..3 {
             stores.push(RedisStore::new(linked(server).await));
         }
-        for store in &stores {
+        // Twice, so that each has heard of all the others.
+        for store in stores.iter().chain(&stores) {
             let (id, started) = (store.instance_id(), UnixMs(0));
             let me = Announcement { id, build: String::new(), started, rooms: Vec::new(), sales: Vec::new() };
             store.announce(me).await.unwrap();
@@ -90,7 +91,7 @@ impl World {
         let configure = room::Command::Configure { version: 1, first_epoch: 1, rules };
         for store in &stores {
             store.room(room.clone(), vec![configure.clone()]).await.unwrap();
-            store.sale(sale.clone(), vec![sale_rules(1, &[("red", UNITS)])]).await.unwrap();
+            store.sale(sale.clone(), vec![long_rules()]).await.unwrap();
         }
         let rng = StdRng::seed_from_u64(seed);
         let mut world = Self { server: connection, stores, room, sale, told: Told::default(), earlier: Vec::new(), rng };
@@ -274,6 +275,17 @@ async fn linked(server: &RedisServer) -> Link {
         metrics: Arc::new(Metrics::new()),
     };
     Link::open(&server.url(), options).await.unwrap()
+}
+
+/// A sale in which nothing expires by itself.
+fn long_rules() -> sale::Command {
+    match sale_rules(1, &[("red", UNITS)]) {
+        sale::Command::Configure { version, born, rules, make } => {
+            let rules = sale::Rules { hold_ms: 3_600_000, hold_max_ms: 7_200_000, ..rules };
+            sale::Command::Configure { version, born, rules, make }
+        }
+        other => other,
+    }
 }
 
 fn place(position: Position) -> Place {

@@ -23,6 +23,7 @@ use self::{
     line::{Line, VOID, Visitors},
     schedule::{Schedule, WEATHERS, Weather},
     stock::{Buyers, Stock},
+    world::{Passage, Step},
 };
 
 /// A way to get the protocol wrong.
@@ -64,18 +65,10 @@ enum Broken {
     ForgetsOfOlderTerms,
     /// Who comes late and no longer remembers all is not heeded.
     HeedsNoLateLoss,
-    /// Who was told that the store had lost too much does not remember that.
-    ForgetsThatItWasLost,
-    /// A row from before the recovery takes the place of one from after it.
-    LearnsBackwards,
     /// Who is told of what is there already has nothing to remember.
     TellsWhatIsThereAndNoFact,
-    /// What was told again is forgotten as if it had not been.
-    RemembersFromTheFirst,
     /// What is gone can't be made again by who saw it.
     LeavesTheGoneGone,
-    /// Who never saw a line makes it, though others remember one.
-    MakesWithoutAsking,
     /// The tail is forgotten where nobody joined for long.
     ForgetsTheTail,
     /// Who entered is forgotten.
@@ -84,14 +77,10 @@ enum Broken {
     JumpsNot,
     /// The tail jumps once, however many terms went by.
     JumpsOnce,
-    /// A void is honoured anew where who entered from it is forgotten.
-    HonoursTheVoidTwice,
     /// A newer row wins over an order.
     LetsTheNewerWin,
     /// What takes goes before what gives back.
     TakesInAnyOrder,
-    /// What takes goes before what is overdue.
-    TakesBeforeItExpires,
     /// What does not fit is taken all the same.
     TakesWhatIsNotThere,
 }
@@ -108,16 +97,12 @@ const COUNTED_LINE: (fn(&Line) -> u64, u64) = (joins, VOID);
 const COUNTED_STOCK: (fn(&Stock) -> u64, u64) = (nothing, 0);
 
 /// Runs the schedule of a seed; what goes wrong, and the least that makes it.
-fn try_one<A: Aggregate, B: Books<A>>(
+fn try_one<A: Aggregate + 'static, B: Books<A> + 'static>(
     seed: u64,
     weather: Weather,
     counted: (fn(&A) -> u64, u64),
     broken: Option<Broken>,
-) -> Result<(), Box<dyn FnOnce() -> String>>
-where
-    A: 'static,
-    B: 'static,
-{
+) -> Result<(), Box<dyn FnOnce() -> String>> {
     let schedule = Schedule::draw(seed, weather, A::CAN_BE_LOST);
     let Err(_) = schedule.run::<A, B>(counted, broken) else { return Ok(()) };
     Err(Box::new(move || {
@@ -151,58 +136,115 @@ fn nothing_acknowledged_is_lost_unsaid_and_nothing_is_given_twice() {
     }
 }
 
-/// Every breach.
-const BREACHES: [Broken; 33] = [
-    Broken::LooksAtNoStamp,
-    Broken::LooksAtNoTerm,
-    Broken::TermsHaveNoNames,
-    Broken::LetsInWhoIsBehind,
-    Broken::CountsNoBatches,
-    Broken::PrunesItself,
-    Broken::EndsBeforeAllAreDone,
-    Broken::AsksNobody,
-    Broken::ForgetsPeers,
-    Broken::LeavesUnheard,
-    Broken::ServesUnlisted,
-    Broken::CountsByTheServersClock,
-    Broken::TellsAnyRecovery,
-    Broken::SeesBackwards,
-    Broken::MovesTheFork,
-    Broken::ForgetsWhatItForgot,
-    Broken::ForgetsOfOlderTerms,
-    Broken::HeedsNoLateLoss,
-    Broken::ForgetsThatItWasLost,
-    Broken::LearnsBackwards,
-    Broken::TellsWhatIsThereAndNoFact,
-    Broken::RemembersFromTheFirst,
-    Broken::LeavesTheGoneGone,
-    Broken::MakesWithoutAsking,
-    Broken::ForgetsTheTail,
-    Broken::ForgetsClaims,
-    Broken::JumpsNot,
-    Broken::JumpsOnce,
-    Broken::HonoursTheVoidTwice,
-    Broken::LetsTheNewerWin,
-    Broken::TakesInAnyOrder,
-    Broken::TakesBeforeItExpires,
-    Broken::TakesWhatIsNotThere,
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    OfLine,
+    OfStock,
+}
+
+/// The breaches, where it shows, and a seed that shows it: from there on it is looked for.
+const BREACHES: [(Broken, Kind, Weather, u64); 25] = [
+    (Broken::LooksAtNoStamp, Kind::OfLine, Weather::Calm, 0),
+    (Broken::LooksAtNoTerm, Kind::OfLine, Weather::Split, 13),
+    (Broken::TermsHaveNoNames, Kind::OfStock, Weather::Calm, 137),
+    (Broken::LetsInWhoIsBehind, Kind::OfStock, Weather::Calm, 60),
+    (Broken::CountsNoBatches, Kind::OfLine, Weather::Calm, 4),
+    (Broken::PrunesItself, Kind::OfLine, Weather::Calm, 848),
+    (Broken::EndsBeforeAllAreDone, Kind::OfLine, Weather::Calm, 3438),
+    (Broken::AsksNobody, Kind::OfLine, Weather::Calm, 142),
+    (Broken::ForgetsPeers, Kind::OfLine, Weather::Calm, 1),
+    (Broken::LeavesUnheard, Kind::OfLine, Weather::Deaths, 3462),
+    (Broken::ServesUnlisted, Kind::OfLine, Weather::Deaths, 804),
+    (Broken::TellsAnyRecovery, Kind::OfStock, Weather::Calm, 6049),
+    (Broken::MovesTheFork, Kind::OfStock, Weather::Calm, 4719),
+    (Broken::ForgetsWhatItForgot, Kind::OfStock, Weather::Calm, 40),
+    (Broken::ForgetsOfOlderTerms, Kind::OfStock, Weather::Calm, 19007),
+    (Broken::HeedsNoLateLoss, Kind::OfStock, Weather::Calm, 1420),
+    (Broken::TellsWhatIsThereAndNoFact, Kind::OfStock, Weather::Deaths, 77),
+    (Broken::LeavesTheGoneGone, Kind::OfStock, Weather::Calm, 26),
+    (Broken::ForgetsTheTail, Kind::OfLine, Weather::Calm, 1145),
+    (Broken::ForgetsClaims, Kind::OfLine, Weather::Calm, 1),
+    (Broken::JumpsNot, Kind::OfLine, Weather::Deaths, 12),
+    (Broken::JumpsOnce, Kind::OfLine, Weather::Split, 1557),
+    (Broken::LetsTheNewerWin, Kind::OfStock, Weather::Split, 460),
+    (Broken::TakesInAnyOrder, Kind::OfStock, Weather::Calm, 189),
+    (Broken::TakesWhatIsNotThere, Kind::OfStock, Weather::Split, 1),
 ];
 
 /// How many schedules a breach may pass unnoticed.
-const UNNOTICED: u64 = 40_000;
+const UNNOTICED: u64 = 20_000;
 
 #[test]
 fn every_breach_is_noticed() {
     let mut unnoticed = vec![];
-    for broken in BREACHES {
-        let found = (0..UNNOTICED).find(|seed| {
-            let weather = WEATHERS[usize::try_from(seed / 2 % 3).unwrap()];
-            try_both(*seed, weather, Some(broken)).is_err()
-        });
-        println!("{broken:?} {found:?}");
-        if found.is_none() {
-            unnoticed.push(broken);
+    for (broken, kind, weather, first) in BREACHES {
+        let fails = |seed: &u64, broken| match kind {
+            Kind::OfLine => try_one::<Line, Visitors>(*seed, weather, COUNTED_LINE, broken).is_err(),
+            Kind::OfStock => try_one::<Stock, Buyers>(*seed, weather, COUNTED_STOCK, broken).is_err(),
+        };
+        let is_noticed = |seed: &u64| fails(seed, Some(broken)) && !fails(seed, None);
+        match (first..first + UNNOTICED).find(is_noticed) {
+            Some(seed) => println!("{broken:?}, {kind:?}, {weather:?}: seed {seed}"),
+            None => unnoticed.push(broken),
         }
     }
     assert_eq!(unnoticed, []);
+}
+
+/// Schedules that are too rare to wait for: what shows a breach, and goes well without it.
+#[test]
+fn a_breach_is_noticed_where_it_rarely_shows() {
+    let call = |instance, passage| Step::Call { instance, passage };
+    let answered = |instance| call(instance, Passage::Answered);
+    let want = |instance, kind| Step::Want { instance, kind, pick: 0 };
+    let calls = |instance| Step::Calls { instance };
+    // One is done, but does not hear of it, and is led back to the server of before.
+    let led_back = vec![
+        calls(0),
+        calls(1),
+        want(0, 0),
+        calls(0),
+        Step::Replicate { server: 1, share: 4 },
+        Step::Split { to: 1 },
+        Step::Look { instance: 0 },
+        Step::Look { instance: 1 },
+        answered(0),
+        answered(0),
+        call(0, Passage::Unanswered),
+        calls(1),
+        Step::Stray { instance: 0, server: 0 },
+        want(0, 0),
+        calls(0),
+        want(1, 0),
+        calls(1),
+        calls(1),
+    ];
+    let schedule = Schedule::of(2, vec![0, 0], 30_000, led_back);
+    let broken = Some(Broken::SeesBackwards);
+    assert!(schedule.run::<Line, Visitors>(COUNTED_LINE, None).is_ok());
+    assert!(schedule.run::<Line, Visitors>(COUNTED_LINE, broken).is_err());
+    // A server whose clock is ahead takes for long gone who has yet to hear whether his batch was applied.
+    let ahead = vec![
+        calls(0),
+        calls(1),
+        want(1, 0),
+        call(1, Passage::Unanswered),
+        Step::Replicate { server: 1, share: 4 },
+        Step::Fail { to: 1 },
+        Step::Look { instance: 0 },
+        answered(0),
+        answered(0),
+        answered(0),
+        Step::Pass { ms: 5_100 },
+        want(0, 0),
+        calls(0),
+        want(0, 0),
+        calls(0),
+        Step::Look { instance: 1 },
+        calls(1),
+    ];
+    let schedule = Schedule::of(2, vec![0, 700_000], 30_000, ahead);
+    let broken = Some(Broken::CountsByTheServersClock);
+    assert!(schedule.run::<Line, Visitors>(COUNTED_LINE, None).is_ok());
+    assert!(schedule.run::<Line, Visitors>(COUNTED_LINE, broken).is_err());
 }

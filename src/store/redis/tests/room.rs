@@ -3,6 +3,7 @@
 
 mod events;
 mod keys;
+mod losses;
 
 use std::cell::RefCell;
 

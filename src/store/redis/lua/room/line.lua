@@ -82,9 +82,9 @@ function line.mark()
   return room.last < line.stocked_until() and room.head or nil
 end
 
--- Notes how far the head of a standing line moved.
+-- Notes how far the head of a standing line moved, voids aside.
 function line.observe(before)
-  if before then observed.moved(math.max(room.head - before, 0)) end
+  if before then observed.moved(math.max(room.head - before - voids.count(before + 1, room.head), 0)) end
 end
 
 ---------------------------------------------------------------- the steps

@@ -282,6 +282,15 @@ function voids.after(position)
   return nil
 end
 
+-- How many positions of a range lie in one.
+function voids.count(first, last)
+  local sum = 0
+  for _, void in ipairs(room.voids or {}) do
+    sum = sum + math.max(math.min(void[2], last) + 1 - math.max(void[1], first), 0)
+  end
+  return sum
+end
+
 -- Adds one, unless part of it is known. Of too many the oldest is forgotten.
 function voids.add(first, last)
   local list, place = room.voids or {}, 1

@@ -15,8 +15,9 @@ pub struct Fate {
     pub is_split_for_long: bool,
     /// A recovery ended before everybody was heard.
     pub is_unheard: bool,
-    /// A server lost more joins than the tail jumps, or all of them and not everybody was heard. Or who died was
-    /// long forgotten when the loss was noticed. Or two sides jumped at once, and equally far.
+    /// A server lost more joins than the tail jumps, or everything and not everybody was heard, or who never saw the line
+    /// made it anew. Or who died was long forgotten when the loss was noticed. Or two sides jumped at once, and equally
+    /// far.
     pub is_beyond_the_void: bool,
     /// A server lost everything.
     pub is_flushed: bool,
@@ -44,6 +45,8 @@ pub trait Books<A: Aggregate>: Default {
     /// What somebody may want now.
     fn command(&mut self, kind: u8, pick: usize) -> A::Command;
     fn sent(&mut self, commands: &[A::Command]);
+    /// Whether a command may give something back that others then take.
+    fn gives(command: &A::Command) -> bool;
     fn acknowledged(&mut self, by: Id, command: &A::Command, outcome: &A::Outcome, now: Ms);
     /// Holds the books against the store, after everybody found it again.
     fn end(&self, body: &A, now: Ms, fate: &Fate) -> Result<(), String>;

@@ -44,6 +44,9 @@ pub struct Name {
     pub made: Option<Made>,
 }
 
+/// A row that is told again, and the batch that made it.
+pub type Told<A> = (<A as Aggregate>::Key, Mark, <A as Aggregate>::Row);
+
 /// What stands behind the gate.
 pub trait Aggregate: Clone + Debug + Default {
     type Command: Clone + Debug;
@@ -92,7 +95,7 @@ pub enum Op<A: Aggregate> {
     /// `into` names the recovery that the first page went into.
     Replay {
         into: Option<Name>,
-        rows: Vec<(A::Key, Mark, A::Row)>,
+        rows: Vec<Told<A>>,
     },
     Done {
         into: Option<Name>,
@@ -137,6 +140,8 @@ pub struct Answer<A: Aggregate> {
     pub facts: BTreeMap<A::Key, A::Row>,
     /// Seen by the model only: a recovery ended with this call, heard or unheard.
     pub ended: Option<bool>,
+    /// And so is that there was nothing before it.
+    pub is_made: bool,
 }
 
 /// The server that a call came to.
@@ -176,6 +181,7 @@ struct Way<'a, A: Aggregate> {
     now: Ms,
     turn: Turn<A>,
     ended: Option<bool>,
+    is_made: bool,
     broken: Option<Broken>,
 }
 
@@ -189,9 +195,9 @@ pub fn serve<A: Aggregate>(
     let kept = stored.cloned().unwrap_or_else(|| Kept::nothing(host));
     let now = kept.now(host).max(kept.last).max(call.floor);
     let turn = Turn { now, mark: Mark::default(), changed: false, facts: BTreeMap::new(), broken };
-    let mut way = Way { kept, host, call, now, turn, ended: None, broken };
+    let mut way = Way { kept, host, call, now, turn, ended: None, is_made: false, broken };
     let (mut answer, writes) = if stored.is_some() { way.run() } else { way.at_nothing() };
-    answer.ended = way.ended;
+    (answer.ended, answer.is_made) = (way.ended, way.is_made);
     (answer, writes.then_some(way.kept))
 }
 
@@ -237,6 +243,7 @@ impl<A: Aggregate> Way<'_, A> {
             outcomes: vec![],
             facts: BTreeMap::new(),
             ended: None,
+            is_made: false,
         }
     }
 
@@ -365,7 +372,7 @@ impl<A: Aggregate> Way<'_, A> {
         (answer, true)
     }
 
-    fn apply_replay(&mut self, rows: &[(A::Key, Mark, A::Row)]) -> (Answer<A>, bool) {
+    fn apply_replay(&mut self, rows: &[Told<A>]) -> (Answer<A>, bool) {
         self.kept.peers.extend(&self.call.peers);
         self.kept.body.replay(rows, self.broken);
         (self.answer(Status::Ok), true)
@@ -395,32 +402,14 @@ impl<A: Aggregate> Way<'_, A> {
                 if self.call.seen.made.is_some() && !by_operator {
                     return (self.answer(Status::Gone), false);
                 }
-                self.make(commands)
+                self.make_header(self.call.met + 1);
+                let (answer, writes) = self.apply_batch(commands);
+                self.is_made = writes;
+                let name = if writes { self.kept.name } else { Name::default() };
+                (Answer { name, ..answer }, writes)
             }
             _ => (self.answer(Status::Gone), false),
         }
-    }
-
-    /// A batch that may make the aggregate. Where others may remember one, they are heard first.
-    fn make(&mut self, commands: &[A::Command]) -> (Answer<A>, bool) {
-        let is_made = {
-            let mut trial = A::default();
-            let mut turn = Turn { facts: BTreeMap::new(), mark: self.turn.mark, ..self.turn };
-            commands.iter().for_each(|command| drop(trial.apply(command, &mut turn)));
-            trial.exists()
-        };
-        if !is_made {
-            return self.apply_batch(commands);
-        }
-        let others = self.call.peers.iter().any(|peer| *peer != self.call.from);
-        if others && !A::CAN_BE_LOST && !self.is(Broken::MakesWithoutAsking) {
-            self.make_header(self.call.met);
-            self.begin_recovery(self.call.met + 1);
-            self.kept.peers.extend(&self.call.peers);
-            return (self.answer(Status::Recovering), true);
-        }
-        self.make_header(self.call.met + 1);
-        self.apply_batch(commands)
     }
 
     fn at_a_loss(&mut self, term: u64) -> (Answer<A>, bool) {

@@ -200,7 +200,7 @@ impl Aggregate for Line {
         let calls = std::mem::take(&mut self.told_calls);
         self.calls.extend(calls.into_iter().filter(|(first, _)| *first > head));
         self.head = head.max(self.told_head);
-        if std::mem::take(&mut self.is_rebuilt) && turn.broken != Some(Broken::HonoursTheVoidTwice) {
+        if std::mem::take(&mut self.is_rebuilt) {
             // Who entered from the void is forgotten: whoever is behind the head has lapsed.
             self.void.retain(|(_, last)| *last > self.head);
             self.void.iter_mut().for_each(|(first, _)| *first = (*first).max(self.head + 1));
@@ -269,6 +269,10 @@ impl Books<Line> for Visitors {
 
     fn sent(&mut self, _commands: &[Command]) {}
 
+    fn gives(_command: &Command) -> bool {
+        false
+    }
+
     fn acknowledged(&mut self, by: Id, command: &Command, outcome: &Outcome, _now: Ms) {
         match (command, outcome) {
             (_, Outcome::Position(position)) => self.tickets.push((*position, by)),
@@ -291,7 +295,7 @@ impl Books<Line> for Visitors {
             }
         }
         for (place, (position, first)) in self.entered.iter().enumerate() {
-            let excused = fate.is_split || !fate.dead.is_empty() || fate.is_unheard;
+            let excused = !fate.is_kind() || fate.is_beyond_the_void;
             let again = self.entered[..place].iter().any(|(other, _)| other == position);
             if again && !excused {
                 return Err(format!("position {position} entered twice, at last by {first}"));

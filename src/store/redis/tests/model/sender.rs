@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     Broken,
-    gate::{Aggregate, Answer, Call, Id, Mark, Ms, Name, Op, Status},
+    gate::{Aggregate, Answer, Call, Id, Mark, Ms, Name, Op, Status, Told},
 };
 
 /// How long a batch whose answer was lost is sent again.
@@ -40,7 +40,7 @@ struct Task<A: Aggregate> {
 
 #[derive(Clone, Debug)]
 struct Replay<A: Aggregate> {
-    pages: VecDeque<Vec<(A::Key, Mark, A::Row)>>,
+    pages: VecDeque<Vec<Told<A>>>,
     into: Option<Name>,
     told: Vec<A::Key>,
 }
@@ -166,7 +166,7 @@ impl<A: Aggregate> Sender<A> {
 
     pub fn answered(&mut self, now: Ms, answer: &Answer<A>) -> Came<A> {
         self.met = self.met.max(answer.name.term);
-        if answer.status == Status::Lost && self.broken != Some(Broken::ForgetsThatItWasLost) {
+        if answer.status == Status::Lost {
             // A store that loses even this has lost more than is remembered.
             self.forgotten = self.forgotten.max(Mark { term: answer.name.term, seq: answer.seq });
         }
@@ -230,9 +230,7 @@ impl<A: Aggregate> Sender<A> {
             return self.fail(answer.status);
         }
         let told = std::mem::take(&mut replay.told);
-        if self.broken != Some(Broken::RemembersFromTheFirst) {
-            told.iter().for_each(|key| _ = self.rows.get_mut(key).map(|row| row.at = now));
-        }
+        told.iter().for_each(|key| _ = self.rows.get_mut(key).map(|row| row.at = now));
         if answer.status == Status::Recovering {
             self.see(now, answer);
             return self.fail(Status::Recovering);
@@ -248,12 +246,15 @@ impl<A: Aggregate> Sender<A> {
         if answer.name.term >= self.seen.term || self.broken == Some(Broken::SeesBackwards) {
             self.seen = answer.name;
         }
-        (self.now, self.at) = (self.now.max(answer.now), now);
+        // A stored answer is of the time when it was first given.
+        let reckoned = if self.at == 0 { 0 } else { self.now + (now - self.at) };
+        self.now = answer.now.max(reckoned);
+        self.at = now;
     }
 
     fn learn(&mut self, now: Ms, answer: &Answer<A>) {
         // An answer from before the recovery, given again after it, is older than what is known.
-        let is_old = answer.name.term < self.seen.term && self.broken != Some(Broken::LearnsBackwards);
+        let is_old = answer.name.term < self.seen.term;
         self.see(now, answer);
         let mark = Mark { term: answer.name.term, seq: answer.seq };
         for (key, row) in &answer.facts {

@@ -83,9 +83,10 @@ struct Target {
 
 impl Stock {
     fn taken(&self) -> [u64; 2] {
-        self.records.values().filter(|record| record.takes()).fold([0, 0], |sum, record| {
-            [sum[0] + record.lines[0], sum[1] + record.lines[1]]
-        })
+        self.records
+            .values()
+            .filter(|record| record.takes())
+            .fold([0, 0], |sum, record| [sum[0] + record.lines[0], sum[1] + record.lines[1]])
     }
 
     fn fits(&self, lines: [u64; 2]) -> bool {
@@ -160,8 +161,10 @@ impl Stock {
                 (target.record.state, target.record.until, target.record.mark) = (State::Held, row.until, mark);
                 target.is_outlasted = true;
             }
-            if let State::Confirmed(order) = row.state {
-                target.orders.push(order);
+            for record in stored.into_iter().chain([&row]) {
+                if let State::Confirmed(order) = record.state {
+                    target.orders.push(order);
+                }
             }
         }
         let mut targets: Vec<_> = targets.into_values().collect();
@@ -178,6 +181,9 @@ impl Stock {
         let has = self.records.get(&id).is_some_and(Record::takes);
         let fits = has || self.fits(record.lines) || turn.broken == Some(Broken::TakesWhatIsNotThere);
         match record.state {
+            State::Held if !has && record.until <= turn.now => {
+                (record.state, record.mark) = (State::Expired, turn.mark);
+            }
             State::Held | State::Confirmed(_) if fits => {}
             State::Held => (record.state, record.mark) = (State::Lost, turn.mark),
             State::Confirmed(order) => {
@@ -286,9 +292,7 @@ impl Aggregate for Stock {
             !has && (target.record.takes() || !target.orders.is_empty())
         });
         gives.into_iter().for_each(|target| self.settle(target, turn));
-        if turn.broken != Some(Broken::TakesBeforeItExpires) {
-            self.tick(turn);
-        }
+        self.tick(turn);
         takes.into_iter().for_each(|target| self.settle(target, turn));
     }
 
@@ -353,6 +357,10 @@ impl Books<Stock> for Buyers {
         }
     }
 
+    fn gives(command: &Command) -> bool {
+        matches!(command, Command::Release(_))
+    }
+
     fn acknowledged(&mut self, by: Id, command: &Command, outcome: &Outcome, now: Ms) {
         match (*command, *outcome) {
             (Command::Reserve { id, .. } | Command::Extend(id), Outcome::Is(State::Held)) => {
@@ -376,8 +384,8 @@ impl Books<Stock> for Buyers {
             let Some(record) = stock.records.get(id) else {
                 return Err(format!("hold {id}, {state:?} by {by}, is gone"));
             };
-            let is_told = record.state == State::Lost
-                || matches!(state, State::Confirmed(order) if record.late.contains(order));
+            let is_told =
+                record.state == State::Lost || matches!(state, State::Confirmed(order) if record.late.contains(order));
             if is_told && fate.is_kind() && !fate.is_unanswered {
                 return Err(format!("hold {id}, {state:?} by {by}, is {:?} {:?}", record.state, record.late));
             }
@@ -396,9 +404,8 @@ impl Books<Stock> for Buyers {
         }
         for (id, order, by) in self.late.iter().filter(|(_, _, by)| !fate.dead.contains(by)) {
             let record = stock.records.get(id);
-            let is_told = record.is_some_and(|record| {
-                record.late.contains(order) || record.state == State::Confirmed(*order)
-            });
+            let is_told =
+                record.is_some_and(|record| record.late.contains(order) || record.state == State::Confirmed(*order));
             if !is_told {
                 return Err(format!("order {order} for hold {id}, too late by {by}, is not told of"));
             }

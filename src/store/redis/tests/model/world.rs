@@ -25,27 +25,61 @@ pub enum Passage {
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// Somebody wants something of an instance.
-    Want { instance: Id, kind: u8, pick: usize },
+    Want {
+        instance: Id,
+        kind: u8,
+        pick: usize,
+    },
     /// An instance makes its next call.
-    Call { instance: Id, passage: Passage },
+    Call {
+        instance: Id,
+        passage: Passage,
+    },
     /// An instance makes calls until it has nothing to call.
-    Calls { instance: Id },
+    Calls {
+        instance: Id,
+    },
     /// A delayed call arrives.
     Arrive,
-    Pass { ms: Ms },
-    Replicate { server: usize, share: usize },
-    Fail { to: usize },
+    Pass {
+        ms: Ms,
+    },
+    Replicate {
+        server: usize,
+        share: usize,
+    },
+    Fail {
+        to: usize,
+    },
     /// Another is promoted though the primary lives; it answers as before.
-    Split { to: usize },
-    Restart { back: usize },
-    Follow { server: usize },
+    Split {
+        to: usize,
+    },
+    Restart {
+        back: usize,
+    },
+    Follow {
+        server: usize,
+    },
     /// An instance looks for the primary.
-    Look { instance: Id },
+    Look {
+        instance: Id,
+    },
     /// An instance reaches no server but the one it speaks to.
-    Cut { instance: Id },
+    Cut {
+        instance: Id,
+    },
     Heal,
+    /// An instance is led to a server, whatever that server is.
+    Stray {
+        instance: Id,
+        server: usize,
+    },
     Flush,
-    Die { instance: Id, in_order: bool },
+    Die {
+        instance: Id,
+        in_order: bool,
+    },
     Join,
     /// Instances learn of each other.
     List,
@@ -154,7 +188,9 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
             Step::Want { instance, kind, pick } => {
                 let command = self.books.command(kind, pick);
                 let who = self.who(instance);
-                who.and_then(|id| self.instances.get_mut(&id)).into_iter().for_each(|it| it.wants.push_back(command.clone()));
+                who.and_then(|id| self.instances.get_mut(&id))
+                    .into_iter()
+                    .for_each(|it| it.wants.push_back(command.clone()));
             }
             Step::Call { instance, passage } => _ = self.who(instance).map(|id| self.call(id, passage)),
             Step::Calls { instance } => _ = self.who(instance).map(|id| self.calls(id)),
@@ -177,6 +213,10 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
                 who.and_then(|id| self.instances.get_mut(&id)).into_iter().for_each(|it| it.is_cut = true);
             }
             Step::Heal => self.instances.values_mut().for_each(|it| it.is_cut = false),
+            Step::Stray { instance, server } => {
+                let who = self.who(instance);
+                who.and_then(|id| self.instances.get_mut(&id)).into_iter().for_each(|it| it.link = server % servers);
+            }
             Step::Flush => {
                 self.servers.flush(self.now);
                 self.may_be_lost = true;
@@ -281,6 +321,8 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
     /// What a server does about a call.
     fn served(&mut self, server: usize, call: &Call<A>) -> Option<Answer<A>> {
         let answer = self.servers.call(server, self.now, call, self.count, self.broken)?;
+        // Who never saw it made it anew: nobody was asked.
+        self.fate.is_beyond_the_void |= answer.is_made && self.fate.is_flushed;
         if let Some(heard) = answer.ended {
             self.ended(heard, answer.name);
         }
@@ -320,6 +362,7 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
         }
         let call = it.sender.call(now, &it.peers)?;
         self.books.sent(it.sender.commands());
+        let gives = it.sender.commands().iter().any(B::gives);
         let link = it.link;
         let is_open = self.servers.all[link].is_up && self.servers.all[link].is_primary;
         let answer = match passage {
@@ -329,13 +372,13 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
             }
             Passage::Answered => self.served(link, &call),
             Passage::Unanswered => {
-                self.fate.is_unanswered = true;
+                self.fate.is_unanswered |= gives;
                 self.served(link, &call);
                 None
             }
             Passage::Lost => None,
             Passage::Delayed => {
-                self.fate.is_unanswered = true;
+                self.fate.is_unanswered |= gives;
                 self.delayed.push_back((now, link, call.clone()));
                 None
             }
@@ -379,7 +422,8 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
                 return self.balance();
             }
             self.give_up(&last)?;
-            if self.servers.all[self.servers.primary].data().is_none() {
+            let kept = self.servers.all[self.servers.primary].data();
+            if kept.as_ref().is_none_or(|kept| !kept.body.exists()) {
                 // Their configuration says that there is one.
                 self.instances.values_mut().for_each(|it| it.wants.push_back(B::joining()));
             }

@@ -267,6 +267,11 @@ impl World {
         }
     }
 
+    /// A room as it was before: what was said since is remembered by those who heard it.
+    pub fn set_back(&mut self, room: Option<Room>) {
+        self.room = room;
+    }
+
     /// The room's time.
     pub fn time(&mut self) -> UnixMs {
         self.changed = false;
