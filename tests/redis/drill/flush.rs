@@ -67,6 +67,7 @@ async fn after_flushall_the_line_goes_on_and_the_sale_waits_for_its_operator() {
         }
     }
     sells_nothing(&fleet).await;
+    sells_again_when_its_operator_says_so(&fleet).await;
     fleet.stop();
 }
 
@@ -92,4 +93,22 @@ async fn sells_nothing(fleet: &Fleet) {
     time::sleep(Duration::from_secs(1)).await;
     let (status, refused) = Shop::named(&fleet.bases()[0], "drop").reserve("later").await.unwrap();
     assert_eq!(status, 403, "{refused}");
+}
+
+async fn sells_again_when_its_operator_says_so(fleet: &Fleet) {
+    let shop = Shop::named(&fleet.bases()[0], "drop");
+    let deleted = shop.keyed(Method::DELETE, "").header("If-Match", "*").send().await.unwrap();
+    assert_eq!(deleted.status(), 204);
+    shop.put(1, json!({})).await;
+    let elsewhere = Shop::named(&fleet.bases()[1], "drop");
+    let (status, held) =
+        eventually("the new sale is known", SOON, async || match elsewhere.reserve("new").await.unwrap() {
+            (201, held) => Ok((201, held)),
+            (403 | 404 | 503, not_yet) => Err(not_yet),
+            other => panic!("{other:?}"),
+        })
+        .await;
+    assert_eq!((status, &held["state"]), (201, &json!("held")));
+    let (status, refused) = shop.reserve("newer").await.unwrap();
+    assert_eq!((status, &refused["type"]), (409, &json!("urn:dropgate:sold_out")), "{refused}");
 }
