@@ -11,86 +11,106 @@ use super::{
     server::Server,
 };
 
-/// Status and join with a longer and longer line, and with more and more rooms.
+/// Requests under way at once: enough to keep a batch in flight and one forming.
+const AT_ONCE: usize = 256;
+const CPU: &str = "µs of processor a request";
+const MEMORY: &str = "bytes of the process's memory";
+
+/// Status and join with a longer and longer line.
 pub async fn of_the_line(effort: Effort, report: &mut Report) {
     let server = Server::in_memory();
     server.make_room("line", &json!({"rate_per_minute": 1, "burst": 1})).await;
     let (mut status, mut join) = (Vec::new(), Vec::new());
-    let mut waiting = 0;
     for size in [1, 1_000, 100_000, 1_000_000] {
-        // Joins that were measured count too.
-        waiting = line_length(&server).await.max(waiting);
-        fill(&server, "line", size_left(size, waiting)).await;
-        waiting = size;
+        fill(&server, "line", size).await;
         status.push((size, cost(effort, &Ask::get("/v1/rooms/line/status", &[]), &server)));
+        // Measured last, because it makes the line longer.
         join.push((size, cost(effort, &Ask::post("/v1/rooms/line/tickets", "{}"), &server)));
     }
-    let (grows, unit) = ("visitors waiting, at least", "µs of processor a request");
-    report.growth(Growth { what: "status", grows, unit, points: status });
-    report.growth(Growth { what: "join", grows, unit, points: join });
+    let grows = "visitors waiting, at least";
+    report.growth(Growth { what: "status", grows, unit: CPU, points: status });
+    report.growth(Growth { what: "join", grows, unit: CPU, points: join });
+}
 
-    let mut points = Vec::new();
-    let mut made = 1;
+/// Status and join spread over more and more rooms, each with its line.
+pub async fn of_the_rooms(effort: Effort, report: &mut Report) {
+    let server = Server::in_memory();
+    let (mut status, mut join) = (Vec::new(), Vec::new());
+    let mut made = 0;
     for rooms in [1, 100] {
         for n in made..rooms {
-            server.make_room(&format!("room-{n}"), &json!({})).await;
+            server.make_room(&format!("room-{n}"), &json!({"rate_per_minute": 1, "burst": 1})).await;
+            fill(&server, &format!("room-{n}"), 100).await;
         }
         made = rooms;
-        points.push((rooms, cost(effort, &Ask::post("/v1/rooms/line/tickets", "{}"), &server)));
+        status.push((rooms, cost(effort, &everywhere(rooms, "GET", "status"), &server)));
+        join.push((rooms, cost(effort, &everywhere(rooms, "POST", "tickets"), &server)));
     }
-    report.growth(Growth { what: "join", grows: "rooms", unit, points });
+    report.growth(Growth { what: "status", grows: "rooms", unit: CPU, points: status });
+    report.growth(Growth { what: "join", grows: "rooms", unit: CPU, points: join });
+}
+
+/// The same call of room after room.
+fn everywhere(rooms: u64, method: &str, call: &str) -> Ask {
+    let script = format!(
+        "local n = 0\n\
+         request = function()\n\
+           n = n + 1\n\
+           return wrk.format('{method}', '/v1/rooms/room-' .. n % {rooms} .. '/{call}')\n\
+         end\n"
+    );
+    Ask { path: "/".to_owned(), connections: 64, script: Some(script) }
 }
 
 /// Reserve with more and more live holds, and with more SKUs.
 pub async fn of_the_stock(effort: Effort, report: &mut Report) {
-    let unit = "µs of processor a request";
     for (what, skus) in [("reserve, 1 SKU", 1), ("reserve, 1 000 SKUs", 1_000)] {
         let server = Server::in_memory();
         let items: Vec<Value> =
             (0..skus).map(|n| json!({"sku": format!("s{n}"), "name": "Kite", "total": 1_000_000})).collect();
-        let settings = json!({"hold_seconds": 3600, "hold_max_seconds": 3600});
-        server.make_sale("drop", &json!(items), &settings).await;
+        server.make_sale("drop", &json!(items), &hour()).await;
         let mut points = Vec::new();
         for holds in [10, 100_000] {
             hold(&server, holds).await;
             points.push((holds, cost(effort, &reservations("drop", "s0"), &server)));
         }
-        report.growth(Growth { what, grows: "live holds, at least", unit, points });
+        report.growth(Growth { what, grows: "live holds, at least", unit: CPU, points });
     }
 }
 
-/// Memory a visitor waiting, a position claimed, a hold.
+/// Memory a visitor waiting, a session, a hold.
 pub async fn of_memory(report: &mut Report) {
-    const VISITORS: u64 = 500_000;
-    const HOLDS: u64 = 100_000;
+    const FEW: u64 = 1_000;
+    const VISITORS: u64 = 1_000_000;
+    const MANY: u64 = 100_000;
     let server = Server::in_memory();
     server.make_room("line", &json!({"rate_per_minute": 1, "burst": 1})).await;
-    server.make_sale("drop", &json!([{"sku": "s0", "name": "Kite", "total": 1_000_000_000}]), &json!({})).await;
-    // What the first thousands need is buffers and caches, not visitors.
-    fill(&server, "line", 20_000).await;
-    hold(&server, 1_000).await;
-    let before = server.memory();
-    fill(&server, "line", VISITORS).await;
-    let waiting = server.memory();
-    hold(&server, HOLDS).await;
-    let holding = server.memory();
-    let each = |more: u64, less: u64, count: u64| Median {
-        value: more.saturating_sub(less) as f64 / count as f64,
-        spread: 0.0,
+    server.make_room("shop", &json!({"rate_per_minute": 1_000_000, "burst": 100_000, "session_seconds": 3_600})).await;
+    server.make_sale("drop", &json!([{"sku": "s0", "name": "Kite", "total": 1_000_000_000}]), &hour()).await;
+    // What the first thousands need is buffers and caches, not visitors: a line beside the one that is measured.
+    server.make_room("warm", &json!({"rate_per_minute": 1, "burst": 1})).await;
+    fill(&server, "warm", 100_000).await;
+    enter(&server, FEW).await;
+    hold(&server, FEW).await;
+    fill(&server, "line", FEW).await;
+    let mut before = server.memory();
+    let mut each = |what, grows, count| {
+        let now = server.memory();
+        let figure = Median::from((now as f64 - before as f64) / count as f64);
+        before = now;
+        report.growth(Growth { what, grows, unit: MEMORY, points: vec![(count, figure)] });
     };
-    let unit = "bytes of the process's memory";
-    report.growth(Growth {
-        what: "a visitor waiting",
-        grows: "visitors",
-        unit,
-        points: vec![(VISITORS, each(waiting, before, VISITORS))],
-    });
-    report.growth(Growth {
-        what: "a live hold",
-        grows: "holds",
-        unit,
-        points: vec![(HOLDS, each(holding, waiting, HOLDS))],
-    });
+    fill(&server, "line", VISITORS).await;
+    each("a visitor waiting", "visitors", VISITORS - FEW);
+    enter(&server, MANY).await;
+    each("a session", "sessions", MANY);
+    hold(&server, MANY).await;
+    each("a live hold", "holds", MANY);
+}
+
+/// Holds that last as long as the measurement.
+fn hour() -> Value {
+    json!({"hold_seconds": 3600, "hold_max_seconds": 3600})
 }
 
 fn cost(effort: Effort, ask: &Ask, server: &Server) -> Median {
@@ -98,19 +118,21 @@ fn cost(effort: Effort, ask: &Ask, server: &Server) -> Median {
     Median::of(samples.iter().map(|sample| sample.cpu_us))
 }
 
-fn size_left(size: u64, waiting: u64) -> u64 {
-    size.saturating_sub(waiting)
-}
-
-async fn line_length(server: &Server) -> u64 {
-    let response = server.request(Method::GET, "/v1/rooms/line/status").send().await.expect("an answer");
-    let status: Value = response.json().await.expect("the status is JSON");
-    status["tail"].as_u64().unwrap_or(0)
+/// Lets as many visitors in, through the room `shop`.
+async fn enter(server: &Server, visitors: u64) {
+    let all = futures_util::stream::iter(0..visitors);
+    futures_util::StreamExt::for_each_concurrent(all, AT_ONCE, async |_| {
+        let joined = server.request(Method::POST, "/v1/rooms/shop/tickets").send().await.expect("an answer");
+        let joined: Value = joined.json().await.expect("a place is JSON");
+        let ticket = joined["ticket"].as_str().expect("a place has a ticket");
+        let claim = server.request(Method::POST, "/v1/rooms/shop/passes").header("X-Dropgate-Ticket", ticket);
+        assert_eq!(claim.send().await.expect("an answer").status(), 200, "a pass");
+    })
+    .await;
 }
 
 /// Takes `holds` units, each by another buyer.
 async fn hold(server: &Server, holds: u64) {
-    const AT_ONCE: usize = 256;
     let run = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let all = futures_util::stream::iter(0..holds);
     futures_util::StreamExt::for_each_concurrent(all, AT_ONCE, async |n| {

@@ -103,6 +103,13 @@ pub struct Median {
     pub spread: f64,
 }
 
+impl From<f64> for Median {
+    /// A figure measured once.
+    fn from(value: f64) -> Self {
+        Self { value, spread: 0.0 }
+    }
+}
+
 impl Median {
     pub fn of(figures: impl Iterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.collect();

@@ -3,8 +3,10 @@
 //! Every path is measured against its own yardstick in the same run: a bare actix-web handler in a process of its own
 //! that answers the same bytes. Rounds are interleaved, so that what the machine does meanwhile hits both alike, and
 //! what is shown is the median with its spread. [`load`] drives with wrk, [`server`] starts what is measured,
-//! [`paths`] are the rows of the budget, [`latency`] sends at a fixed rate, [`growth`] asks what grows.
+//! [`paths`] are the rows of the budget, [`latency`] sends at a fixed rate, [`soak`] does so for minutes, [`growth`] asks
+//! what grows.
 
+mod arrivals;
 mod bare;
 mod growth;
 mod latency;
@@ -12,6 +14,7 @@ mod load;
 mod paths;
 mod report;
 mod server;
+mod soak;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -29,7 +32,10 @@ struct Arguments {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
-    /// Only the parts whose name contains this: paths, durable, latency, growth, memory.
+    /// Seconds of the soak.
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    soak_seconds: u64,
+    /// Only the parts whose name contains this: paths, durable, latency, soak, growth, memory.
     #[arg(long, default_value = "")]
     only: String,
     /// Answers every request with the bytes of a file: the yardstick, started by the benchmark itself.
@@ -65,8 +71,12 @@ async fn main() -> std::io::Result<()> {
     if wanted("latency") {
         latency::at_fixed_rates(effort, &mut report).await;
     }
+    if wanted("soak") {
+        soak::of(Duration::from_secs(arguments.soak_seconds), effort, &mut report).await;
+    }
     if wanted("growth") {
         growth::of_the_line(effort, &mut report).await;
+        growth::of_the_rooms(effort, &mut report).await;
         growth::of_the_stock(effort, &mut report).await;
     }
     if wanted("memory") {

@@ -12,6 +12,7 @@ pub struct Report {
     machine: String,
     rows: Vec<Row>,
     growth: Vec<Growth>,
+    pauses: Vec<Pauses>,
 }
 
 /// A path against its budget.
@@ -36,6 +37,14 @@ pub struct Growth {
     pub points: Vec<(u64, Median)>,
 }
 
+/// How many answers took how long.
+#[derive(Serialize)]
+pub struct Pauses {
+    pub what: &'static str,
+    /// By the milliseconds that they took at most; the last is what took longer than all others.
+    pub counts: Vec<(u64, u64)>,
+}
+
 impl Report {
     pub fn new() -> Self {
         Self { machine: machine(), ..Self::default() }
@@ -43,11 +52,13 @@ impl Report {
 
     /// A path's throughput and cost against its yardstick's. The share of the processor time is what the budget is
     /// held against: the throughput of a machine shared with the load has the load's share in it.
-    pub fn ratio(&mut self, what: &str, ours: &[Sample], yardstick: &[Sample], budget: f64) {
+    pub fn ratio(&mut self, what: &str, ours: &[Sample], yardstick: &[Sample], budget: Option<f64>) {
         let figure = Median::of(ours.iter().zip(yardstick).map(|(ours, bare)| bare.cpu_us / ours.cpu_us));
         let of = |samples: &[Sample], get: fn(&Sample) -> f64| Median::of(samples.iter().map(get)).value;
+        let throughput = Median::of(ours.iter().zip(yardstick).map(|(ours, bare)| ours.per_second / bare.per_second));
         let note = format!(
-            "{:.0} against {:.0} a second, {:.1} against {:.1} µs of processor a request",
+            "{:.2} of its throughput: {:.0} against {:.0} a second, {:.1} against {:.1} µs of processor a request",
+            throughput.value,
             of(ours, |s| s.per_second),
             of(yardstick, |s| s.per_second),
             of(ours, |s| s.cpu_us),
@@ -57,7 +68,7 @@ impl Report {
             what: what.to_owned(),
             measure: "share of the yardstick",
             figure,
-            budget: Some(budget),
+            budget,
             at_most: false,
             note,
         });
@@ -73,15 +84,22 @@ impl Report {
         self.growth.push(growth);
     }
 
+    pub fn pauses(&mut self, pauses: Pauses) {
+        println!("{}", pauses.line());
+        self.pauses.push(pauses);
+    }
+
     /// Writes `bench.md` and `bench.json`, and a data file a row of growth for the plots.
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         fs::write(folder.join("bench.json"), serde_json::to_string_pretty(self)?)?;
         let rows: String = self.rows.iter().map(|row| row.line() + "\n").collect();
         let growth: String = self.growth.iter().map(|row| row.line() + "\n").collect();
+        let pauses: String = self.pauses.iter().map(|row| row.line() + "\n").collect();
         let markdown = format!(
             "# Measured\n\n{}\n\n| what | measure | median | budget | |\n| --- | --- | --- | --- | --- |\n{rows}\n\
-             | what | as this grows | figures |\n| --- | --- | --- |\n{growth}",
+             | what | as this grows | figures |\n| --- | --- | --- |\n{growth}\n\
+             | soak | answers by the time they took at most |\n| --- | --- |\n{pauses}",
             self.machine
         );
         fs::write(folder.join("bench.md"), markdown)?;
@@ -90,6 +108,10 @@ impl Report {
                 growth.points.iter().map(|(x, y)| format!("{x} {:.3} {:.3}\n", y.value, y.spread)).collect();
             let head = format!("# {} ({}) by {}\n", growth.what, growth.unit, growth.grows);
             fs::write(folder.join(format!("growth-{n}.dat")), head + &points)?;
+        }
+        for pauses in &self.pauses {
+            let bars: String = pauses.bars().map(|(bound, count)| format!("\"{bound}\" {count}\n")).collect();
+            fs::write(folder.join(format!("pauses-{}.dat", pauses.what)), format!("# {}\n{bars}", pauses.what))?;
         }
         println!("\nwritten to {}", folder.display());
         Ok(())
@@ -117,6 +139,22 @@ impl Growth {
             |(size, median): &(u64, Median)| format!("{size}: {:.2} ± {:.0} %", median.value, median.spread * 100.0);
         let points: Vec<String> = self.points.iter().map(point).collect();
         format!("| {} ({}) | {} | {} |", self.what, self.unit, self.grows, points.join(" · "))
+    }
+}
+
+impl Pauses {
+    /// Each bound in words, with its count.
+    fn bars(&self) -> impl Iterator<Item = (String, u64)> {
+        let last = self.counts.len().saturating_sub(1);
+        self.counts.iter().enumerate().map(move |(n, (bound, count))| {
+            let words = if n == last { "longer".to_owned() } else { format!("{bound} ms") };
+            (words, *count)
+        })
+    }
+
+    fn line(&self) -> String {
+        let bars: Vec<String> = self.bars().map(|(bound, count)| format!("{bound}: {count}")).collect();
+        format!("| {} | {} |", self.what, bars.join(" · "))
     }
 }
 

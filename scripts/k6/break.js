@@ -37,7 +37,8 @@ const scenario = (exec_, rate, startTime, name) => ({
 });
 
 const names = [...rates.map((_, n) => `step ${n + 1}`), 'after'];
-const scenarios = Object.fromEntries(rates.map((rate, n) => [`step_${n + 1}`, scenario('push', rate, n * step, names[n])]));
+const scenarioOf = (name) => name.replace(' ', '_');
+const scenarios = Object.fromEntries(rates.map((rate, n) => [scenarioOf(names[n]), scenario('push', rate, n * step, names[n])]));
 // Two seconds for the last answers, then the load of the first step again.
 scenarios.after = scenario('push', from, rates.length * step + 2, 'after');
 
@@ -45,7 +46,9 @@ const perStep = Object.fromEntries(names.flatMap((name) => [
   [`http_req_duration{step:${name}}`, ['max>=0']],
   [`served{step:${name}}`, ['count>=0']],
   [`shed{step:${name}}`, ['count>=0']],
-  [`dropped_iterations{step:${name}}`, ['count>=0']],
+  [`shed_duration{step:${name}}`, ['max>=0']],
+  // k6 gives those it could not send the scenario's name alone.
+  [`dropped_iterations{scenario:${scenarioOf(name)}}`, ['count>=0']],
 ]));
 
 export const options = {
@@ -53,6 +56,8 @@ export const options = {
   thresholds: {
     ...always,
     ...perStep,
+    // Whoever is refused hears it quickly, however much is offered.
+    shed_duration: [`p(99)<${P99_MOST_MS}`],
     'http_req_duration{step:after}': [`p(99)<${P99_MOST_MS}`],
     'served{step:after}': [`count>=${Math.floor(SERVED_LEAST * from * step)}`],
   },
@@ -82,26 +87,40 @@ export function push(stage) {
   if (statuses.includes(response.status)) served.add(1);
 }
 
-function rows(data) {
+/** What came of each step, a second and in milliseconds. */
+function steps(data) {
   const value = (metric, name, key) => data.metrics[`${metric}{step:${name}}`]?.values?.[key] || 0;
-  const lines = ['', `  ${work}, a second:  offered    served      shed   not sent    p50 ms    p99 ms`];
-  let broke = null;
-  names.forEach((name, n) => {
+  return names.map((name, n) => {
     const offered = rates[n] || from;
-    const each = ['served', 'shed', 'dropped_iterations'].map((metric) => value(metric, name, 'count') / step);
-    const p99 = value('http_req_duration', name, 'p(99)');
-    const isBroken = each[0] < SERVED_LEAST * offered || p99 > P99_MOST_MS;
-    if (isBroken && broke === null && name !== 'after') broke = n;
-    const times = [value('http_req_duration', name, 'med'), p99].map((time) => time.toFixed(2));
-    const cells = [offered, ...each.map((count) => count.toFixed(0)), ...times].map((text) => String(text).padStart(10));
-    lines.push(`  ${name.padEnd(16)}${cells.join('')}${isBroken ? '  broken' : ''}`);
+    const [served, refused] = ['served', 'shed'].map((metric) => value(metric, name, 'count') / step);
+    const notSent = (data.metrics[`dropped_iterations{scenario:${scenarioOf(name)}}`]?.values?.count || 0) / step;
+    const [p50, p99] = ['med', 'p(99)'].map((key) => value('http_req_duration', name, key));
+    const isBroken = served < SERVED_LEAST * offered || p99 > P99_MOST_MS;
+    return { name, offered, served, refused, notSent, p50, p99, refusedP99: value('shed_duration', name, 'p(99)'), isBroken };
   });
-  const last = broke === null ? rates.length : broke;
-  lines.push('', broke === null
-    ? `  it held to the end, ${rates[rates.length - 1]} a second: go on with a higher FROM`
-    : `  it holds ${last === 0 ? `less than ${from}` : rates[last - 1]} a second and breaks at ${rates[broke]}; "not sent" means that k6 had no free user left`);
-  return lines;
+}
+
+function rows(data) {
+  const all = steps(data);
+  const lines = ['', `  ${work}, a second:  offered    served   refused  not sent    p50 ms    p99 ms  refused p99`];
+  for (const { name, offered, served, refused, notSent, p50, p99, refusedP99, isBroken } of all) {
+    const counts = [offered, served, refused, notSent].map((count) => count.toFixed(0));
+    const times = [p50.toFixed(2), p99.toFixed(2), refused > 0 ? refusedP99.toFixed(2) : '–'];
+    const cells = [...counts, ...times].map((text) => text.padStart(10));
+    lines.push(`  ${name.padEnd(16)}${cells.join('')}${isBroken ? '  broken' : ''}`);
+  }
+  const ramp = all.slice(0, rates.length);
+  const broke = ramp.findIndex(({ isBroken }) => isBroken);
+  if (broke === -1) return [...lines, '', `  it held to the end, ${rates[rates.length - 1]} a second: go on with a higher FROM`];
+  const best = Math.max(...ramp.map(({ served }) => served));
+  const { served, offered } = ramp[ramp.length - 1];
+  return [
+    ...lines,
+    '',
+    `  it holds ${broke === 0 ? `less than ${from}` : rates[broke - 1]} a second and breaks at ${rates[broke]}; "not sent" means that k6 had no free user left`,
+    `  it served ${best.toFixed(0)} a second at best, and ${((100 * served) / best).toFixed(0)} % of that with ${offered} offered`,
+  ];
 }
 
 export const teardown = conclude;
-export const handleSummary = summarise('break', rows);
+export const handleSummary = summarise('break', { rows, steps });

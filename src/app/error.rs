@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use crate::{
     instance::{OperateError, StartError},
-    store::{StoreError, embedded::OpenError},
+    store::{StoreError, embedded::OpenError, redis::link},
 };
 
 /// Why an application could not be built.
@@ -20,10 +20,10 @@ pub enum BuildError {
     TlsPair(#[source] rustls::Error),
     #[error("server.tls_cert and server.tls_key belong together: one is missing")]
     HalfOfTls,
-    #[error("store.url: a store on Redis is not in this version: use file:PATH or memory:")]
-    NoRedis,
     #[error(transparent)]
     Store(#[from] OpenError),
+    #[error(transparent)]
+    Redis(#[from] link::OpenError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("making the room of the shop: {0}")]
@@ -36,10 +36,11 @@ impl BuildError {
     /// Whether another configuration would help, rather than another try.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::NoPublicUrl(_) | Self::Tls { .. } | Self::TlsPair(_) | Self::HalfOfTls | Self::NoRedis => true,
+            Self::NoPublicUrl(_) | Self::Tls { .. } | Self::TlsPair(_) | Self::HalfOfTls => true,
             Self::Start(StartError::Room { .. } | StartError::Key { .. } | StartError::SigningKey(_)) => true,
             Self::FirstRoom(OperateError::Invalid(_)) => true,
-            Self::Bind { .. } | Self::Store(_) | Self::Start(_) | Self::FirstRoom(_) | Self::Server(_) => false,
+            Self::Redis(link::OpenError::CaFile { .. } | link::OpenError::Unfit { .. }) => true,
+            Self::Bind { .. } | Self::Store(_) | Self::Redis(_) | Self::Start(_) | Self::FirstRoom(_) | Self::Server(_) => false,
         }
     }
 }

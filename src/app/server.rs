@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpServer, dev::Server, web::Data};
+use actix_web::{HttpServer, dev::Server, web::Data};
 use tokio::net::TcpSocket;
 
 use super::{error::BuildError, tls::Tls};
@@ -62,21 +62,18 @@ impl Plan<'_> {
         let connections = Arc::clone(self.connections);
         // Answers are small and written at once: waiting to fill a packet would only delay them.
         let no_delay = true;
-        let server = HttpServer::new(move || {
-            let context = context.clone();
-            App::new().configure(move |config| http::configure(config, &context, surface))
-        })
-        .workers(workers)
-        // actix counts connections by worker; a share is at least one, or nobody would be heard.
-        .max_connections((self.context.bounds.connections / workers).max(1))
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(HEADERS_TIMEOUT)
-        .client_disconnect_timeout(DISCONNECT_TIMEOUT)
-        .tls_handshake_timeout(TLS_HANDSHAKE_TIMEOUT)
-        .shutdown_timeout(settings.shutdown_timeout_seconds)
-        .tcp_nodelay(no_delay)
-        .on_connect(move |connection, extensions| connections.opened(connection, extensions))
-        .disable_signals();
+        let server = HttpServer::new(move || http::app(&context, surface))
+            .workers(workers)
+            // actix counts connections by worker; a share is at least one, or nobody would be heard.
+            .max_connections((self.context.bounds.connections / workers).max(1))
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEADERS_TIMEOUT)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .tls_handshake_timeout(TLS_HANDSHAKE_TIMEOUT)
+            .shutdown_timeout(settings.shutdown_timeout_seconds)
+            .tcp_nodelay(no_delay)
+            .on_connect(move |connection, extensions| connections.opened(connection, extensions))
+            .disable_signals();
         let server = match self.tls {
             Some(tls) => server.listen_rustls_0_23(listener, tls.server_config()),
             None => server.listen(listener),

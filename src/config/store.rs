@@ -17,6 +17,9 @@ const CONNECTIONS: RangeInclusive<usize> = 1..=512;
 /// Patience in milliseconds: less than 20 is the jitter of a healthy network, more than 30 s outlives any visitor's.
 const TIMEOUT_MS: RangeInclusive<u64> = 20..=30_000;
 
+/// The least patience where copies are waited for: half of it is the server's, whose clocks tick ten times a second.
+const TIMEOUT_WITH_COPIES_MIN_MS: u64 = 300;
+
 /// `[store]`: where rooms live.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -81,6 +84,10 @@ impl Store {
             if !TIMEOUT_MS.contains(&value) {
                 return no(key, format!("must be from {} to {}", TIMEOUT_MS.start(), TIMEOUT_MS.end()));
             }
+        }
+        if self.durability != Durability::None && self.call_timeout_ms < TIMEOUT_WITH_COPIES_MIN_MS {
+            let detail = format!("must be at least {TIMEOUT_WITH_COPIES_MIN_MS} where store.durability is not none");
+            return no("call_timeout_ms", detail);
         }
         let StoreUrl::Redis(url) = &self.url else {
             return match self.durability {

@@ -197,6 +197,10 @@ const ROOM: &str = "[[rooms]]\nid = 'a'\nname = 'A'\nshop_url = 'https://a.examp
     "[store]\nurl = 'redis://h'\nca_file = 'x'\n",
     "dropgate.toml:3: store.ca_file: needs a store.url that begins with rediss"
 )]
+#[case::patience(
+    "[store]\nurl = 'redis://h'\ndurability = 'replica'\ncall_timeout_ms = 200\n",
+    "dropgate.toml:4: store.call_timeout_ms: must be at least 300"
+)]
 #[case::proxies(
     "[server]\ntrusted_proxies = ['10.0.0.0/40']\n",
     "dropgate.toml:2: server.trusted_proxies: \"10.0.0.0/40\" is neither"

@@ -56,7 +56,7 @@ impl FromRequest for SalePath {
 /// What the whole HTTP side shares.
 ///
 /// # Errors
-/// 500 where the application was not set up with [`super::configure`].
+/// 500 where the application was not set up with [`super::app`].
 pub fn context(request: &HttpRequest) -> Result<&web::Data<Context>, Problem> {
     request.app_data::<web::Data<Context>>().ok_or_else(|| Problem::new(Code::Internal, "the service is not set up"))
 }

@@ -1,6 +1,6 @@
 //! The HTTP side: one file a resource, problem+json errors, extractors, caching headers.
 //!
-//! [`configure`] is the one place that knows every address; [`problem`] the one table of errors; [`limits`]
+//! [`app`] is the one place that knows every address; [`problem`] the one table of errors; [`limits`]
 //! every bound. A handler says in its signature what it needs: [`extract`].
 
 pub mod auth;
@@ -50,7 +50,9 @@ pub mod waiting_page;
 use std::sync::Arc;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    App, HttpRequest, HttpResponse,
+    body::BoxBody,
+    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
     middleware::from_fn,
     web::{self, ServiceConfig},
 };
@@ -129,39 +131,50 @@ pub enum Surface {
     Admin,
 }
 
-/// Puts every address of a surface into an application.
-pub fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surface: Surface) {
-    config.app_data(context.clone()).app_data(surface).service(
-        web::scope("")
-            .wrap(from_fn(outer::finish))
-            .configure(|config| {
-                if surface != Surface::Admin {
-                    visitors(config);
-                }
-                if surface == Surface::Public {
-                    // Where operators are served too, the view is among their calls: it has a sale's address.
-                    sale_view::configure(config);
-                }
-                if surface != Surface::Public {
-                    operators(config, surface);
-                }
-                both(config);
-            })
-            .default_service(web::to(nothing_here)),
-    );
+/// An application that answers every address of a surface. What surrounds them stands around the application itself:
+/// around a scope it would cost every request a second search for its address.
+pub fn app(
+    context: &web::Data<Context>,
+    surface: Surface,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<>,
+> {
+    App::new().wrap(from_fn(outer::finish)).configure(|config| configure(config, context, surface))
+}
+
+fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surface: Surface) {
+    config.app_data(context.clone()).app_data(surface);
+    if surface != Surface::Admin {
+        visitors(config);
+    }
+    if surface == Surface::Public {
+        // Where operators are served too, the view is among their calls: it has a sale's address.
+        sale_view::configure(config);
+    }
+    if surface != Surface::Public {
+        operators(config, surface);
+    }
+    both(config);
+    config.default_service(web::to(nothing_here));
 }
 
 /// The calls of visitors, gates and shops. Addresses are tried in this order, so those asked most come first.
 fn visitors(config: &mut ServiceConfig) {
     status::configure(config);
+    tickets::configure(config);
     gate::configure(config);
     waiting_page::configure(config);
+    reservations::configure(config);
     passes::configure(config);
     place::configure(config);
-    tickets::configure(config);
     journey::configure(config);
     sessions::configure(config);
-    reservations::configure(config);
     events::configure(config);
     jwks::configure(config);
 }

@@ -151,11 +151,15 @@ fn negotiate(headers: &HeaderMap) -> Encoding {
     for value in headers.get_all(header::ACCEPT_ENCODING).filter_map(|value| value.to_str().ok()) {
         for item in value.split(',') {
             let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
-            let named = match name.trim().to_ascii_lowercase().as_str() {
-                "br" => &mut br,
-                "gzip" | "x-gzip" => &mut gzip,
-                "*" => &mut any,
-                _ => continue,
+            let is = |known: &str| name.trim().eq_ignore_ascii_case(known);
+            let named = if is("br") {
+                &mut br
+            } else if is("gzip") || is("x-gzip") {
+                &mut gzip
+            } else if is("*") {
+                &mut any
+            } else {
+                continue;
             };
             *named = Some(weight(parameters));
         }

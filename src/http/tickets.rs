@@ -89,7 +89,9 @@ pub(crate) async fn join(
     // An app of another origin carries its ticket itself; its call must not replace a browser's place here.
     if cookies::refuse_other_sites(&request, &context.public_url).is_ok() {
         let transport = Transport::of(&context.public_url);
-        response.cookie(cookies::ticket(&room.document, admission.joined.ticket.clone(), now, transport));
+        let cookie = cookies::ticket(&room.document, admission.joined.ticket.clone(), now, transport);
+        // Written straight into the header: the framework would keep a jar of one cookie first.
+        response.append_header((header::SET_COOKIE, cookie.to_string()));
     }
     Ok(response.json(admission.joined))
 }

@@ -5,7 +5,9 @@
 //! answer that would come too late to be of use.
 //!
 //! A batch is driven by a task of its own, so that a caller that goes away (a closed connection, a timeout)
-//! takes nothing with it but its own answer: its command may still be applied.
+//! takes nothing with it but its own answer: its command may still be applied. The task runs on the caller's own
+//! runtime, behind whatever else is ready there: so its batch finds all who have come by then, and no other thread has
+//! to be woken for it. Where that runtime ends first, the task goes on where the lane is at home.
 //!
 //! The [`Lane`] is the same for both; who shares a batch with whom is the matter of [`room`] and [`sale`].
 
@@ -16,6 +18,7 @@ mod tests;
 
 use std::{
     fmt,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -118,6 +121,7 @@ pub struct Answer<A: Aggregate = Room> {
 pub struct Lane<S, A: Aggregate = Room> {
     store: S,
     id: A::Id,
+    /// Where it is at home: the runtime that outlives all callers.
     runtime: Handle,
     metrics: Arc<Metrics>,
     // A std mutex: held for a push or for taking a batch, never across an await.
@@ -161,8 +165,8 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
         if self.enqueue(Waiter { command, reply })? {
             // Made here and moved into the task: if the runtime is shutting down and never polls it, the
             // callers are told all the same.
-            let driver = Driver { lane: Arc::clone(self), finished: false };
-            self.runtime.spawn(driver.run());
+            let runtime = Handle::try_current().unwrap_or_else(|_| self.runtime.clone());
+            runtime.spawn(Driver::new(Arc::clone(self), &runtime).run());
         }
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the batch was abandoned".to_owned())))
     }
@@ -194,12 +198,14 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
         batch
     }
 
-    /// Sends a batch to the store and its answers to the callers.
-    async fn run_batch(&self, (commands, callers): Batch<A>) {
-        self.metrics.store.batch_size.observe(A::Queue::count(&callers) as f64);
-        let started = Instant::now();
-        let reply = A::call(&self.store, self.id.clone(), commands).await;
-        self.metrics.store.call_seconds.observe(started.elapsed().as_secs_f64());
+    /// Sends a batch to the store.
+    fn call(&self, commands: Vec<A::Command>) -> Call<A> {
+        let (store, id) = (self.store.clone(), self.id.clone());
+        Box::pin(async move { A::call(&store, id, commands).await })
+    }
+
+    /// Gives the answers to a batch to its callers.
+    fn answer(&self, callers: Callers<A>, reply: Result<Reply<A>, StoreError>) {
         match &reply {
             Ok(reply) => self.remember(reply.view.as_ref()),
             Err(_) => _ = self.metrics.store.errors.inc(),
@@ -236,28 +242,62 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
     }
 }
 
-type Batch<A> = (Vec<<A as Aggregate>::Command>, <<A as Aggregate>::Queue as Queue<A>>::Callers);
+type Callers<A> = <<A as Aggregate>::Queue as Queue<A>>::Callers;
+type Batch<A> = (Vec<<A as Aggregate>::Command>, Callers<A>);
+type Call<A> = Pin<Box<dyn Future<Output = Result<Reply<A>, StoreError>> + Send>>;
 
 /// The one task that sends a lane's batches, for as long as there is something to send.
 struct Driver<S: Store, A: Aggregate> {
     lane: Arc<Lane<S, A>>,
+    /// The batch at the store, and who waits for it. Boxed, so that another task can go on with it.
+    in_flight: Option<InFlight<A>>,
+    /// It runs on the lane's own runtime, and has nowhere else to go.
+    is_home: bool,
     finished: bool,
 }
 
+struct InFlight<A: Aggregate> {
+    call: Call<A>,
+    callers: Callers<A>,
+    since: Instant,
+}
+
 impl<S: Store, A: Aggregate> Driver<S, A> {
+    fn new(lane: Arc<Lane<S, A>>, runtime: &Handle) -> Self {
+        let is_home = runtime.id() == lane.runtime.id();
+        Self { lane, in_flight: None, is_home, finished: false }
+    }
+
     async fn run(mut self) {
-        while let Some(batch) = self.lane.next_batch() {
-            self.lane.run_batch(batch).await;
+        while let Some(batch) = self.in_flight.take().or_else(|| self.next()) {
+            let reply = self.in_flight.insert(batch).call.as_mut().await;
+            if let Some(InFlight { callers, since, .. }) = self.in_flight.take() {
+                self.lane.metrics.store.call_seconds.observe(since.elapsed().as_secs_f64());
+                self.lane.answer(callers, reply);
+            }
         }
         self.finished = true;
+    }
+
+    fn next(&self) -> Option<InFlight<A>> {
+        let (commands, callers) = self.lane.next_batch()?;
+        self.lane.metrics.store.batch_size.observe(A::Queue::count(&callers) as f64);
+        Some(InFlight { call: self.lane.call(commands), callers, since: Instant::now() })
     }
 }
 
 impl<S: Store, A: Aggregate> Drop for Driver<S, A> {
-    /// A driver that ends before its time (the store panicked, the runtime shuts down) leaves the lane free
-    /// for the next one, and nobody waiting for an answer that will not come.
+    /// A driver that ends before its time leaves the lane free for the next one, and nobody waiting for an answer
+    /// that will not come. A runtime that ended before the lane's own (a server's worker stops) took nobody else's
+    /// answers with it: the rest is finished at home.
     fn drop(&mut self) {
         if self.finished {
+            return;
+        }
+        if !self.is_home && !std::thread::panicking() {
+            let lane = Arc::clone(&self.lane);
+            let rest = Self { lane, in_flight: self.in_flight.take(), is_home: true, finished: false };
+            self.lane.runtime.spawn(rest.run());
             return;
         }
         let mut desk = self.lane.lock();

@@ -2,6 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::{
+    error::Unspecified,
+    hmac,
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair},
+};
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -37,11 +43,17 @@ pub enum KeyError {
 struct Key {
     kid: String,
     signs_from: UnixMs,
-    algorithm: Algorithm,
     /// The header of all it signs, as it stands in a token.
     header: String,
-    encoding: EncodingKey,
-    decoding: DecodingKey,
+    pair: Pair,
+}
+
+/// What signs and what verifies, read once: to read a key takes longer than to use it.
+enum Pair {
+    /// HS256.
+    Secret(hmac::Key),
+    /// ES256.
+    Public { signs: Box<EcdsaKeyPair>, verifies: Box<DecodingKey> },
 }
 
 impl KeyRing {
@@ -98,8 +110,7 @@ impl KeyRing {
         // The header chooses among the keys of this one purpose, and it has to be to the letter what we write
         // ourselves: what it says of algorithms, keys to fetch or extensions is never so much as read.
         let key = self.keys[&purpose].iter().find(|key| key.header == header)?;
-        let is_ours = jsonwebtoken::crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm);
-        if !matches!(is_ours, Ok(true)) {
+        if !key.pair.verifies(signature, message.as_bytes()) {
             return None;
         }
         // Times, issuer and room are checked by each kind itself, against a clock that is passed in and with errors
@@ -109,14 +120,39 @@ impl KeyRing {
 }
 
 impl Key {
-    fn encode<C: Serialize>(&self, claims: &C) -> Result<String, jsonwebtoken::errors::Error> {
+    fn encode<C: Serialize>(&self, claims: &C) -> Result<String, Unspecified> {
         let mut token = self.header.clone();
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims)?, &mut token);
-        let signature = jsonwebtoken::crypto::sign(token.as_bytes(), &self.encoding, self.algorithm)?;
-        token.push('.');
-        token.push_str(&signature);
+        URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims).map_err(|_| Unspecified)?, &mut token);
+        self.pair.sign(&mut token)?;
         Ok(token)
+    }
+}
+
+impl Pair {
+    /// Puts the signature of what stands there behind it.
+    fn sign(&self, token: &mut String) -> Result<(), Unspecified> {
+        let append = |signature: &[u8], token: &mut String| {
+            token.push('.');
+            URL_SAFE_NO_PAD.encode_string(signature, token);
+        };
+        match self {
+            Self::Secret(key) => append(hmac::sign(key, token.as_bytes()).as_ref(), token),
+            Self::Public { signs, .. } => append(signs.sign(&SystemRandom::new(), token.as_bytes())?.as_ref(), token),
+        }
+        Ok(())
+    }
+
+    fn verifies(&self, signature: &str, message: &[u8]) -> bool {
+        match self {
+            // In constant time.
+            Self::Secret(key) => {
+                URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| hmac::verify(key, message, &signature).is_ok())
+            }
+            Self::Public { verifies, .. } => {
+                matches!(jsonwebtoken::crypto::verify(signature, message, verifies, Algorithm::ES256), Ok(true))
+            }
+        }
     }
 }
 
@@ -124,25 +160,32 @@ fn read(key: &SigningKey) -> Result<(Key, Option<Jwk>), KeyError> {
     let unreadable = |detail: &str| KeyError::Unreadable { kid: key.kid.clone(), detail: detail.to_owned() };
     let secret = STANDARD.decode(&key.secret).map_err(|_| unreadable("the secret is not base64"))?;
     let algorithm = key.purpose.algorithm();
-    let encoding = match algorithm {
-        Algorithm::ES256 => EncodingKey::from_ec_der(&secret),
+    let (pair, public) = match algorithm {
+        Algorithm::ES256 => {
+            let read = read_public(&secret, &key.kid);
+            let (pair, jwk) = read.ok_or_else(|| unreadable("the secret is not a P-256 key in PKCS#8"))?;
+            (pair, Some(jwk))
+        }
         _ if secret.len() < super::keys::SECRET_BYTES => return Err(unreadable("the secret is too short")),
-        _ => EncodingKey::from_secret(&secret),
+        _ => (Pair::Secret(hmac::Key::new(hmac::HMAC_SHA256, &secret)), None),
     };
-    let mut jwk = Jwk::from_encoding_key(&encoding, algorithm)
-        .map_err(|_| unreadable("the secret is not a P-256 key in PKCS#8"))?;
-    let decoding = DecodingKey::from_jwk(&jwk).map_err(|_| unreadable("the public key can't be derived"))?;
-    jwk.common.key_id = Some(key.kid.clone());
-    jwk.common.public_key_use = Some(PublicKeyUse::Signature);
     let mut header = Header::new(algorithm);
     header.typ = Some(key.purpose.typ().to_owned());
     header.kid = Some(key.kid.clone());
     let header = serde_json::to_vec(&header).map_err(|_| unreadable("the header can't be written"))?;
     let header = URL_SAFE_NO_PAD.encode(header);
-    let (kid, signs_from) = (key.kid.clone(), key.signs_from);
-    let ready = Key { kid, signs_from, algorithm, header, encoding, decoding };
+    let ready = Key { kid: key.kid.clone(), signs_from: key.signs_from, header, pair };
     // Whether a key signs is found out here, once, and not when a visitor needs it.
     ready.encode(&()).map_err(|_| unreadable("it does not sign"))?;
-    let is_public = matches!(algorithm, Algorithm::ES256);
-    Ok((ready, is_public.then_some(jwk)))
+    Ok((ready, public))
+}
+
+/// A key for ES256, and its public half as shops read it; none if it is not one.
+fn read_public(pkcs8: &[u8], kid: &str) -> Option<(Pair, Jwk)> {
+    let signs = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).ok()?;
+    let mut jwk = Jwk::from_encoding_key(&EncodingKey::from_ec_der(pkcs8), Algorithm::ES256).ok()?;
+    let verifies = DecodingKey::from_jwk(&jwk).ok()?;
+    jwk.common.key_id = Some(kid.to_owned());
+    jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+    Some((Pair::Public { signs: Box::new(signs), verifies: Box::new(verifies) }, jwk))
 }

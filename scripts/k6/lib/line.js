@@ -1,7 +1,6 @@
 // A visitor in the line, by an app's calls.
 
 import { sleep } from 'k6';
-import http from 'k6/http';
 import { Counter } from 'k6/metrics';
 import { call, comeBack } from './api.js';
 import { pace } from './settings.js';
@@ -10,6 +9,25 @@ export const joined = new Counter('joined');
 export const entered = new Counter('entered');
 export const lapsed = new Counter('lapsed');
 export const leftTheLine = new Counter('left_the_line');
+
+/**
+ * Asks the gate about a page of the shop, as its gateway does for every request of a visitor: where it sends the visitor,
+ * or null if it lets them in. Needs k6's address among the server's trusted proxies, since only those may ask.
+ */
+export function askGate(room, uri, cookie) {
+  const response = call('gate', 'GET', `/gate/${room}/redirect`, {
+    headers: {
+      Accept: 'text/html',
+      'X-Forwarded-Proto': 'http',
+      'X-Forwarded-Host': 'localhost',
+      'X-Forwarded-Uri': uri,
+      ...(cookie ? { Cookie: cookie } : {}),
+    },
+    statuses: [200, 302],
+  });
+  if (response.status !== 302) return null;
+  return { location: response.headers.Location, cookie: String(response.headers['Set-Cookie'] || '').split(';')[0] };
+}
 
 /** Opens the waiting page, as a browser does after the shop's redirect. */
 export function openPage(room) {
@@ -92,9 +110,4 @@ export function leave(place) {
     headers: { 'X-Dropgate-Ticket': place.ticket },
     statuses: [200, 204, 410],
   });
-}
-
-/** Forgets the cookies: the next visitor of this virtual user is somebody else. */
-export function newVisitor(url) {
-  http.cookieJar().clear(url);
 }

@@ -3,14 +3,15 @@
 
 const folder = __ENV.RESULTS || '.';
 
-/** The `handleSummary` of a script: `rows` may add lines of its own. */
-export function summarise(script, rows = () => []) {
+/** The `handleSummary` of a script: `rows` may add lines of its own, `steps` figures. */
+export function summarise(script, { rows = () => [], steps = () => undefined } = {}) {
   return (data) => {
     const results = collect(script, data);
-    const lines = [...table(results), ...rows(data), '', ...verdict(data), ''];
+    const failed = [...broken(data), ...uncounted(results.counts)];
+    const lines = [...table(results), ...rows(data), '', ...verdict(data, failed), ''];
     return {
       stdout: `${lines.join('\n')}\n`,
-      [`${folder}/${script}.json`]: JSON.stringify({ ...results, failed: failed(data) }, null, 2),
+      [`${folder}/${script}.json`]: JSON.stringify({ ...results, steps: steps(data), failed }, null, 2),
     };
   };
 }
@@ -49,12 +50,16 @@ function thresholds(data) {
   );
 }
 
-const failed = (data) => thresholds(data).filter(({ ok }) => !ok).map(({ metric, condition }) => `${metric}: ${condition}`);
+const broken = (data) => thresholds(data).filter(({ ok }) => !ok).map(({ metric, condition }) => `${metric}: ${condition}`);
 
-function verdict(data) {
-  const broken = failed(data);
-  if (broken.length === 0) return [`  all ${thresholds(data).length} thresholds hold`];
-  return ['  BROKEN', ...broken.map((line) => `    ${line}`)];
+/** Visitors let in whom the server did not count: then its count is not what the rate was held against. */
+function uncounted({ entered = 0, server_entered: counted = 0 }) {
+  return entered > counted ? [`entered: ${entered} visitors were let in, and the server counts ${counted}`] : [];
+}
+
+function verdict(data, failed) {
+  if (failed.length === 0) return [`  all ${thresholds(data).length} thresholds hold`];
+  return ['  BROKEN', ...failed.map((line) => `    ${line}`)];
 }
 
 /** What every script keeps of a time. */

@@ -10,7 +10,6 @@ use std::sync::{
 };
 
 use actix_web::{
-    App,
     dev::ServiceResponse,
     http::{
         Method,
@@ -23,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     clock::Clock,
-    http::{Bounds, Context, Evidence, Surface, TrustedProxies, configure},
+    http::{Bounds, Context, Evidence, Surface, TrustedProxies, app},
     instance::{Instance, LiveRoom, Options, SigningPolicy},
     room::{Command, Outcome, Place, Session},
     store::{Backend, embedded::Embedded},
@@ -102,8 +101,7 @@ impl Gate {
 
     /// Asks at an address with these headers.
     async fn call(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let app = App::new().configure(|config| configure(config, &self.context, Surface::All));
-        let app = init_service(app).await;
+        let app = init_service(app(&self.context, Surface::All)).await;
         let request = TestRequest::with_uri(path).method(method).peer_addr("127.0.0.1:5555".parse().unwrap());
         let request = headers.iter().fold(request, |request, (name, value)| {
             request.append_header((*name, HeaderValue::from_bytes(value.as_bytes()).unwrap()))

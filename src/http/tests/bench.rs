@@ -10,7 +10,6 @@ use std::{
 };
 
 use actix_web::{
-    App,
     body::MessageBody as _,
     dev::ServiceResponse,
     http::{Method, header::HeaderMap},
@@ -20,7 +19,7 @@ use actix_web::{
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
 
-use crate::http::{Bounds, Context, Evidence, Surface, TrustedProxies, configure};
+use crate::http::{Bounds, Context, Evidence, Surface, TrustedProxies, app};
 use crate::{
     clock::Clock,
     instance::{Instance, Options, SigningPolicy},
@@ -107,7 +106,7 @@ impl Bench {
         if let Some(answers) = made {
             return answers;
         }
-        let service = init_service(App::new().configure(|config| configure(config, &self.context, surface))).await;
+        let service = init_service(app(&self.context, surface)).await;
         let service = Rc::new(service);
         let answers: Answers = Rc::new(move |request| {
             let service = Rc::clone(&service);

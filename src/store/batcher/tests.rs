@@ -307,6 +307,34 @@ fn lane_on(store: &Fake, metrics: &Arc<Metrics>) -> Arc<Lane<Fake>> {
     Lane::new(store.clone(), RoomId::parse("main").unwrap(), Handle::current(), Arc::clone(metrics))
 }
 
+/// A server's worker may stop while its driver has the answers of others in hand.
+#[tokio::test]
+async fn what_a_callers_runtime_leaves_behind_is_finished_at_home() {
+    let store = Fake::new(0);
+    let (lane, _) = lane(&store);
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (end, may_end) = std::sync::mpsc::channel::<()>();
+    let worker = std::thread::spawn({
+        let lane = Arc::clone(&lane);
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let first = runtime.block_on(busy(&lane));
+            begun.send(()).unwrap();
+            may_end.recv().unwrap();
+            drop((runtime, first));
+        }
+    });
+    has_begun.recv().unwrap();
+    let others = queue(&lane, [look(2), JOIN]).await;
+    end.send(()).unwrap();
+    worker.join().unwrap();
+    store.let_pass(2);
+    for answer in join_all(others).await {
+        answer.expect("the batch in flight was gone on with, and the next one sent");
+    }
+    assert_eq!(store.calls().len(), 2, "nothing was sent twice: {:?}", store.calls());
+}
+
 #[test]
 fn a_runtime_that_is_gone_is_told_and_not_waited_for() {
     let short_lived = tokio::runtime::Runtime::new().unwrap();
@@ -314,9 +342,8 @@ fn a_runtime_that_is_gone_is_told_and_not_waited_for() {
     let room = RoomId::parse("main").unwrap();
     let lane = Lane::new(store, room, short_lived.handle().clone(), Arc::new(Metrics::new()));
     drop(short_lived);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for _ in 0..2 {
-        let answer = runtime.block_on(lane.submit(JOIN));
+        let answer = lane.submit(JOIN).now_or_never().expect("told at once");
         assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
     }
 }

@@ -130,6 +130,11 @@ impl RedisServer {
     }
 }
 
+/// Waits until as many replicas follow this server.
+pub fn followed_by(server: &RedisServer, replicas: usize) {
+    eventually("the replicas follow", || server.ask::<String>(&["INFO"]).matches("state=online").count() == replicas);
+}
+
 /// Waits until a state has come about.
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -163,7 +168,7 @@ fn spawn(port: u16, folder: &Path, args: &[String]) -> Child {
     Command::new("redis-server")
         .args(file)
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--dir", dir])
-        .args(["--save", "", "--shutdown-on-sigterm", "nosave"])
+        .args(["--save", "", "--shutdown-on-sigterm", "nosave", "--repl-diskless-sync-delay", "0"])
         .args(rest)
         .stdin(Stdio::null())
         .stdout(log)

@@ -5,6 +5,8 @@
 
 use std::{fmt::Display, str::FromStr};
 
+use crate::store::StoreError;
+
 /// The arguments of a call, in the making.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Args(Vec<Vec<u8>>);
@@ -28,11 +30,6 @@ impl Args {
         self
     }
 
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
     pub fn into_vec(self) -> Vec<Vec<u8>> {
         self.0
     }
@@ -42,6 +39,12 @@ impl Args {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the script's answer can't be read: {0}")]
 pub(super) struct Misread(pub String);
+
+impl From<Misread> for StoreError {
+    fn from(misread: Misread) -> Self {
+        Self::Unavailable(misread.to_string())
+    }
+}
 
 /// A line's words, taken one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -95,5 +98,38 @@ impl<'a> Words<'a> {
 
     pub fn misread(&self) -> Misread {
         Misread(self.line.chars().take(200).collect())
+    }
+}
+
+/// An answer of parts that are any text, each with its length before it.
+pub(super) struct Parts<'a>(&'a [u8]);
+
+impl<'a> Parts<'a> {
+    pub fn of(answer: &'a [u8]) -> Self {
+        Self(answer)
+    }
+
+    /// The next part.
+    pub fn next(&mut self) -> Result<&'a str, Misread> {
+        self.take().ok_or_else(|| Misread(String::from_utf8_lossy(self.0).chars().take(200).collect()))
+    }
+
+    /// The next part as a value.
+    pub fn parse<T: FromStr>(&mut self) -> Result<T, Misread> {
+        let text = self.next()?;
+        text.parse().map_err(|_| Misread(text.chars().take(200).collect()))
+    }
+
+    /// Whether there are no more.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn take(&mut self) -> Option<&'a str> {
+        let colon = self.0.iter().position(|byte| *byte == b':')?;
+        let len: usize = std::str::from_utf8(&self.0[..colon]).ok()?.parse().ok()?;
+        let (part, rest) = self.0[colon + 1..].split_at_checked(len)?;
+        self.0 = rest;
+        std::str::from_utf8(part).ok()
     }
 }

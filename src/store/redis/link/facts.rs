@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use redis::{Pipeline, Value};
 
-use super::{Durability, connection::Connection};
+use super::{
+    Durability,
+    connection::{Connection, DialError},
+};
 
 /// The oldest Redis: scripts count on how it declares, refuses and reports.
 const OLDEST: Version = Version(7, 0);
@@ -52,21 +55,17 @@ impl Facts {
     /// Asks the server.
     ///
     /// # Errors
-    /// A sentence on why it could not be asked.
-    pub async fn of(connection: &mut Connection) -> Result<Self, String> {
+    /// It can't be asked, or refuses to tell.
+    pub async fn of(connection: &mut Connection) -> Result<Self, DialError> {
         let mut info = Pipeline::new();
         info.cmd("INFO");
-        let answers = connection.ask(&info).await.map_err(|error| error.to_string())?;
-        match answers.into_iter().next() {
-            Some(Value::ServerError(error)) => {
-                Err(format!("INFO is refused, and is needed: allow it to the user ({error})"))
-            }
-            Some(answer) => {
-                let text: String = redis::from_redis_value(answer).map_err(|error| error.to_string())?;
-                Ok(Self::parse(&text))
-            }
-            None => Err("INFO is not answered".to_owned()),
+        let answer = connection.ask(&info).await?.into_iter().next().unwrap_or_default();
+        if let Value::ServerError(error) = &answer {
+            let detail = format!("INFO is refused, and is needed: allow it to the user ({error})");
+            return Err(DialError::Refused(detail));
         }
+        let text: String = redis::from_redis_value(answer).map_err(|error| DialError::Refused(error.to_string()))?;
+        Ok(Self::parse(&text))
     }
 
     fn parse(info: &str) -> Self {
@@ -170,4 +169,45 @@ async fn config_of(connection: &mut Connection, name: &str) -> Option<String> {
     let answer = connection.ask(&get).await.ok()?.into_iter().next()?;
     let pairs: Vec<String> = redis::from_redis_value(answer).ok()?;
     pairs.into_iter().nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INFO: &str = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrole:master\r\nmaxmemory:0\r\n\
+                        maxmemory_policy:allkeys-lru\r\naof_enabled:1\r\nconnected_slaves:1\r\ncluster_enabled:0\r\n";
+
+    fn judged(info: &str, appendfsync: Option<&str>, durability: Durability) -> Findings {
+        Facts::parse(info).judge(appendfsync, Demands { durability, is_cluster: false })
+    }
+
+    fn faults(info: &str, durability: Durability) -> String {
+        judged(info, None, durability).faults.join("; ")
+    }
+
+    #[test]
+    fn what_an_older_server_lacks_is_told() {
+        assert_eq!(faults(INFO, Durability::None), "");
+        let old = INFO.replace("7.0.15", "6.2.14");
+        assert!(faults(&old, Durability::None).contains("it is Redis 6.2, and a store needs Redis 7.0"));
+    }
+
+    #[test]
+    fn a_server_with_waitaof_needs_its_file_and_no_more() {
+        let new = INFO.replace("7.0.15", "7.2.4");
+        assert!(Facts::parse(&new).has_waitaof() && !Facts::parse(INFO).has_waitaof());
+        assert_eq!(judged(&new, None, Durability::Local), Findings::default());
+        let without = new.replace("aof_enabled:1", "aof_enabled:0");
+        assert!(faults(&without, Durability::Local).contains("set appendonly yes"));
+        assert_eq!(judged(INFO, Some("always"), Durability::Local), Findings::default());
+        assert_eq!(judged(INFO, None, Durability::Local).doubts.len(), 1);
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_a_doubt() {
+        let managed = INFO.replace("maxmemory:0\r\n", "").replace("maxmemory_policy:allkeys-lru\r\n", "");
+        let found = judged(&managed, None, Durability::Replica { copies: 2 });
+        assert_eq!((found.faults.len(), found.doubts.len()), (0, 2), "{found:?}");
+    }
 }

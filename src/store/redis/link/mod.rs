@@ -340,12 +340,12 @@ impl Shared {
     /// Looks at a server before anything is entrusted to it.
     async fn inspect(&self, at: &HostPort) -> Result<Met, OpenError> {
         let unfit = |detail: String| OpenError::Unfit { at: at.clone(), detail };
-        let dialled = self.dialer.dial(at, &self.login).await;
-        let mut connection = dialled.map_err(|error| match error {
+        let no = |error| match error {
             DialError::Refused(detail) => unfit(detail),
             other => OpenError::Unreachable { at: at.clone(), detail: other.to_string() },
-        })?;
-        let facts = Facts::of(&mut connection).await.map_err(unfit)?;
+        };
+        let mut connection = self.dialer.dial(at, &self.login).await.map_err(no)?;
+        let facts = Facts::of(&mut connection).await.map_err(no)?;
         let found = facts.examine(&mut connection, self.demands).await;
         for doubt in &found.doubts {
             tracing::warn!(server = %at, doubt, "this Redis may not be set up as the store wants it");

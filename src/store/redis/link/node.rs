@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     CallError,
     breaker::{Breaker, Pass, Strike},
-    connection::{Connection, DialError, Dialer},
+    connection::{AskError, Connection, DialError, Dialer},
     facts::{Demands, Facts},
     request::{Copies, Failure, Refusal, Request, Sending, read},
 };
@@ -77,8 +77,6 @@ impl Met {
 pub(super) enum Trouble {
     #[error(transparent)]
     Dial(#[from] DialError),
-    #[error("{0}")]
-    NoFacts(String),
     #[error("it is a replica")]
     NotPrimary,
     #[error("it is still loading its data")]
@@ -131,7 +129,7 @@ impl Shared {
 
     async fn introduce_slowly(&self, at: &HostPort, met: &Met) -> Result<(Connection, Facts), Trouble> {
         let mut connection = self.dialer.dial(at, &self.login).await?;
-        let facts = Facts::of(&mut connection).await.map_err(Trouble::NoFacts)?;
+        let facts = Facts::of(&mut connection).await?;
         if !facts.is_primary {
             return Err(Trouble::NotPrimary);
         }
@@ -145,8 +143,9 @@ impl Shared {
     }
 
     fn copies(&self, facts: &Facts) -> Copies {
-        // The server's own patience ends first, so that too few copies are told as that.
-        let patience = self.dialer.call_timeout * 3 / 4;
+        // The server's own patience ends first, so that too few copies are told as that. It looks at its clocks ten times a
+        // second only.
+        let patience = self.dialer.call_timeout / 2;
         Copies::of(self.demands.durability, facts.has_waitaof(), patience)
     }
 }
@@ -188,10 +187,7 @@ impl Node {
                 Ok(answers) => answers,
                 Err(error) => {
                     drop(managed::Object::take(held));
-                    let strike = if error.is_timeout() { Strike::Silent } else { Strike::Failed };
-                    let detail = format!("{}: {error}", self.at);
-                    self.strike(pass, strike, &error.to_string());
-                    return Err(CallError::Unclear(detail).into());
+                    return Err(self.failed(pass, &error));
                 }
             };
             self.breaker.worked();
@@ -200,6 +196,17 @@ impl Node {
                 done => return done,
             }
         }
+    }
+
+    fn failed(self: &Arc<Self>, pass: Pass, error: &AskError) -> Failure {
+        let detail = format!("{}: {error}", self.at);
+        let (strike, failure) = match error {
+            AskError::NotSent(_) => (Strike::Failed, CallError::NotSent(detail)),
+            AskError::Unclear(error) if error.is_timeout() => (Strike::Silent, CallError::Unclear(detail)),
+            AskError::Unclear(_) => (Strike::Failed, CallError::Unclear(detail)),
+        };
+        self.strike(pass, strike, &error.to_string());
+        failure.into()
     }
 
     /// Throws its connections away; those in use, once they come back.
@@ -232,7 +239,7 @@ impl Node {
             Ok(answers) => answers,
             Err(error) => {
                 drop(managed::Object::take(held));
-                return Err(DialError::Unreachable(error.to_string()).into());
+                return Err(DialError::from(error).into());
             }
         };
         match answers.first() {

@@ -1,8 +1,9 @@
 //! One server that takes all writes: always the same address, or whichever the sentinels name.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use redis::{Pipeline, RedisConnectionInfo, Value};
 
 use super::{
@@ -32,24 +33,17 @@ impl Primary {
         Ok(Self { current: ArcSwap::new(node), sentinels: None, shared })
     }
 
-    /// The server that the first sentinel names whose word can be relied on.
+    /// The server that the sentinels name, and that says so too.
     pub async fn named(sentinels: Sentinels, shared: Arc<Shared>) -> Result<Self, OpenError> {
-        let mut heard = Vec::new();
-        for sentinel in &sentinels.addresses {
-            let at = match sentinels.ask(sentinel, &shared).await {
-                Ok(at) => at,
-                Err(why) => {
-                    heard.push(format!("{sentinel}: {why}"));
-                    continue;
-                }
-            };
+        let (named, mut heard) = sentinels.ask(&shared).await;
+        for at in named {
             match shared.inspect(&at).await {
                 Ok(met) => {
                     let node = Node::new(at, met, &shared);
                     return Ok(Self { current: ArcSwap::new(node), sentinels: Some(sentinels), shared });
                 }
                 Err(unfit @ OpenError::Unfit { .. }) => return Err(unfit),
-                Err(other) => heard.push(format!("{sentinel} names {at}: {other}")),
+                Err(other) => heard.push(other.to_string()),
             }
         }
         Err(OpenError::NoPrimary { name: sentinels.name, detail: heard.join("; ") })
@@ -64,29 +58,26 @@ impl Primary {
         self.sentinels.is_some()
     }
 
-    /// Asks the sentinels, one after the other until one names a server that takes writes, and turns to that one.
+    /// Asks the sentinels, and turns to the server they name that takes writes.
     pub async fn look(&self) {
         let Some(sentinels) = &self.sentinels else { return };
         let current = self.node();
-        for sentinel in &sentinels.addresses {
-            let named = match sentinels.ask(sentinel, &self.shared).await {
-                Ok(named) => named,
-                Err(why) => {
-                    tracing::debug!(%sentinel, why, "a sentinel does not know the primary");
-                    continue;
-                }
-            };
-            // A sentinel may be behind: what it names must say of itself that it takes writes, or the next is asked.
-            if named == current.at {
+        let (named, heard) = sentinels.ask(&self.shared).await;
+        for why in heard {
+            tracing::debug!(why, "a sentinel does not know the primary");
+        }
+        // What they name must say of itself that it takes writes: in a failover they are behind, or ahead.
+        for at in named {
+            if at == current.at {
                 match self.holds(&current).await {
                     true => return,
                     false => continue,
                 }
             }
             let met = Met::default();
-            match self.shared.introduce(&named, &met).await {
-                Ok(_) => return self.turn_to(&current, named, met),
-                Err(trouble) => tracing::debug!(%sentinel, %named, %trouble, "what a sentinel names is no primary"),
+            match self.shared.introduce(&at, &met).await {
+                Ok(_) => return self.turn_to(&current, at, met),
+                Err(trouble) => tracing::debug!(%at, %trouble, "what a sentinel names is no primary"),
             }
         }
     }
@@ -112,18 +103,64 @@ impl Primary {
 }
 
 impl Sentinels {
-    /// Where this sentinel says that the primary is.
-    async fn ask(&self, sentinel: &HostPort, shared: &Shared) -> Result<HostPort, String> {
+    /// Which servers they name, the likeliest first; and what those say that name none.
+    async fn ask(&self, shared: &Shared) -> (Vec<HostPort>, Vec<String>) {
+        let asked = self.addresses.iter().map(async |sentinel| {
+            let named = self.ask_one(sentinel, shared).await;
+            named.map_err(|why| format!("{sentinel}: {why}"))
+        });
+        let mut named = Vec::new();
+        let mut heard = Vec::new();
+        for answer in join_all(asked).await {
+            match answer {
+                Ok(name) => named.push(name),
+                Err(why) => heard.push(why),
+            }
+        }
+        (by_age(named), heard)
+    }
+
+    /// Where this sentinel says that the primary is, and since which failover.
+    async fn ask_one(&self, sentinel: &HostPort, shared: &Shared) -> Result<(HostPort, u64), String> {
         let mut connection = shared.dialer.dial(sentinel, &self.login).await.map_err(|error| error.to_string())?;
-        let mut question = Pipeline::new();
-        question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
-        let answers = connection.ask(&question).await.map_err(|error| error.to_string())?;
-        let address = match answers.into_iter().next() {
+        let mut questions = Pipeline::new();
+        questions.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(&self.name);
+        questions.cmd("SENTINEL").arg("MASTER").arg(&self.name);
+        let mut answers = connection.ask(&questions).await.map_err(|error| error.to_string())?.into_iter();
+        let address = match answers.next() {
             Some(Value::Nil) => return Err(format!("knows no {:?}", self.name)),
             Some(Value::ServerError(error)) => return Err(error.to_string()),
             answer => answer.unwrap_or_default(),
         };
         let (host, port) = redis::from_redis_value(address).map_err(|error| error.to_string())?;
-        Ok(HostPort { host, port })
+        let about: BTreeMap<String, String> =
+            redis::from_redis_value(answers.next().unwrap_or_default()).unwrap_or_default();
+        let failover = about.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or_default();
+        Ok((HostPort { host, port }, failover))
+    }
+}
+
+/// Every server that was named, that of the latest failover first. One sentinel that is cut off from the others, together with
+/// the primary that was, would lead us to it for as long as it is believed; so the latest counts, not the first.
+fn by_age(mut named: Vec<(HostPort, u64)>) -> Vec<HostPort> {
+    named.sort_by_key(|(_, failover)| Reverse(*failover));
+    let mut servers = Vec::new();
+    for (at, _) in named {
+        if !servers.contains(&at) {
+            servers.push(at);
+        }
+    }
+    servers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_latest_failover_counts() {
+        let at = |port| HostPort { host: "h".to_owned(), port };
+        let named = vec![(at(1), 1), (at(2), 2), (at(3), 2), (at(2), 2), (at(1), 0)];
+        assert_eq!(by_age(named), [at(2), at(3), at(1)]);
     }
 }

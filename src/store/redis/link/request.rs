@@ -110,6 +110,9 @@ fn millis(time: Duration) -> u64 {
 
 /// What the answers to one sending mean.
 pub(super) fn read(mut answers: Vec<Value>, sending: Sending) -> Result<Vec<u8>, Failure> {
+    if let (true, Some(Value::ServerError(error))) = (sending.with_source, answers.first()) {
+        return Err(refused(error));
+    }
     let copies = match sending.copies {
         Copies::None => None,
         Copies::Disk(_) | Copies::Replicas(..) => answers.pop(),

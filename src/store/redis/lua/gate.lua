@@ -17,8 +17,6 @@
 local RECOVERY_MS = 5000
 -- Whoever changed something in this time may remember what the store has lost.
 local HEARD_MS = 90000
--- How long one that has ended in order is waited for.
-local LEAVE_MS = 10000
 -- Rows of instances unseen for so long are pruned.
 local PRUNE_MS = 600000
 -- The clock's skew after a change of server wears off by one part in so many.
@@ -76,12 +74,14 @@ end
 
 -- The term and the batch that the server was at when it took over.
 local function fork()
-  local words = words(main:get('fork'))
-  return tonumber(words[1]), tonumber(words[2])
+  local mark = words(main:get('fork') or '')
+  return tonumber(mark[1]), tonumber(mark[2])
 end
 
 -- Whether all whose memory may hold what was lost have told it.
 local function all_heard()
+  -- Whoever is done has brought the names of the others.
+  if main:get('done') == '' then return false end
   local done = ' ' .. main:get('done') .. ' '
   local asked = redis.call('ZRANGEBYSCORE', seen_key, fmt(store_now() - HEARD_MS), '(inf')
   for _, peer in ipairs(words(main:get('peers'))) do asked[#asked + 1] = peer end
@@ -101,12 +101,15 @@ local function note_words(field, more)
 end
 
 -- A sender has told all it remembers. Where the store has lost more than that, nobody can say what.
-local function note_done()
-  note_words('done', instance)
+local function note_done(was_open)
+  if not was_open then note_words('done', instance) end
   local term, seq = num(), num() -- the last batch of which the sender remembers something no more
   local fork_term, fork_seq = fork()
-  local is_beyond = term > fork_term or (term == fork_term and seq > fork_seq)
-  if aggregate.can_be_lost and is_beyond then main:set('lost', '1') end
+  local is_beyond = fork_term and (term > fork_term or (term == fork_term and seq > fork_seq))
+  if aggregate.can_be_lost and is_beyond then
+    main:set('lost', '1')
+    if was_open then main:set('phase', 'lost') end
+  end
 end
 
 -- Ends the recovery if it is time.

@@ -71,16 +71,19 @@ local function finish_replay(is_open)
   return answer
 end
 
--- An instance ends in order. It is waited for a little longer: a replica may lag behind what it was told last.
+-- An instance ends in order: nobody waits for it. A replica that has this has all that was before it.
 local function leave()
-  redis.call('ZADD', seen_key, 'XX', fmt(store_now() - HEARD_MS + LEAVE_MS), instance)
+  if main:get('stamp') == stamp() then
+    redis.call('ZREM', seen_key, instance)
+    redis.call('HDEL', sent_key, 'n:' .. instance, 'r:' .. instance)
+  end
   return status('ok')
 end
 
 -- What a call to an aggregate that is not there comes to.
 local function at_nothing()
-  if op == 'replay' and seen_made == '-' then
-    make_header(met + 1)
+  if op == 'replay' and seen_made == '-' and not aggregate.can_be_lost then
+    make_header(met)
     begin_recovery(met + 1)
     return apply_replay()
   end
@@ -113,7 +116,7 @@ local function run()
   if is_other and (op == 'replay' or op == 'done') then return status('recovering') end
   local was_open = main:get('phase') ~= 'recovering'
   if op == 'replay' then return apply_replay() end
-  if op == 'done' and not was_open then note_done() end
+  if op == 'done' then note_done(was_open) end
   if not was_open and not end_recovery() then
     local answer = status('recovering')
     commit()

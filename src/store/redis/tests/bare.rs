@@ -107,6 +107,10 @@ impl<A: Scripted> Bare<A> {
         A::decode(&answer).unwrap()
     }
 
+    pub fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     pub fn flush(&mut self) {
         self.connection.req_command(redis::cmd("FLUSHALL").arg("SYNC")).unwrap();
     }
