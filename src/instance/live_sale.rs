@@ -63,8 +63,8 @@ impl LiveSale {
         let (id, version, born) = (document.id.clone(), entry.version, entry.first_epoch);
         let before = before.filter(|sale| sale.born == born);
         let made = entry.made || before.is_some_and(LiveSale::is_made);
-        let obeyed = before
-            .and_then(|sale| if sale.lags() { sale.obeyed.clone() } else { Some(Arc::clone(&sale.document)) });
+        let obeyed =
+            before.and_then(|sale| if sale.lags() { sale.obeyed.clone() } else { Some(Arc::clone(&sale.document)) });
         Self {
             id,
             document: Arc::new(document),
@@ -85,7 +85,12 @@ impl LiveSale {
     /// The command that makes the stock obey this document; a sale that already does ignores it. One that was made before is
     /// not made again.
     pub(super) fn configure(&self) -> Command {
-        Command::Configure { version: self.version, born: self.born, rules: self.document.rules(), make: !self.is_made() }
+        Command::Configure {
+            version: self.version,
+            born: self.born,
+            rules: self.document.rules(),
+            make: !self.is_made(),
+        }
     }
 
     /// Whether the stock may not obey this document yet: the process that wrote it may have died before it said so. Of a

@@ -246,4 +246,7 @@ pub enum Outcome {
     Refused(Refusal),
     /// Holds that are due still stand in the way, or a look-up found that it comes in time: to be sent again in full.
     Pending,
+    /// The store's own program failed at this command, which is a bug; nothing changed. No machine says so: it is what a
+    /// store puts in the place of an outcome, and never leaves it.
+    Failed,
 }

@@ -59,14 +59,15 @@ impl<S: Store> SaleLane<S> {
             command,
             Command::Look { .. } | Command::Rules | Command::Items | Command::Walk | Command::Events { .. }
         );
-        let mut answer = self.lane.submit(command).await;
-        if answer.as_ref().is_ok_and(|answer| answer.outcome == Outcome::Refused(Refusal::NeedsOperator)) {
-            answer = Err(StoreError::NeedsOperator);
-        }
-        if matches!(answer, Err(StoreError::NeedsOperator)) {
-            self.lose();
-        }
-        let answer = answer?;
+        let answer = self.lane.submit(command).await;
+        let answer = match answer {
+            Ok(answer) if answer.outcome != Outcome::Refused(Refusal::NeedsOperator) => answer,
+            Ok(_) | Err(StoreError::NeedsOperator) => {
+                self.lose();
+                return Err(StoreError::NeedsOperator);
+            }
+            Err(error) => return Err(error),
+        };
         let header = answer.view.as_deref().copied();
         if let Some(header) = header {
             self.tell(header.seq);

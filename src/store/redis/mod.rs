@@ -142,7 +142,13 @@ impl RedisStore {
             given,
             loss: Notify::new(),
         };
-        let inner = Arc::new(Inner { shared, rooms: Senders::new(&ROOM), sales: Senders::new(&SALE), catalog: Remembered::default(), instances: Instances::default() });
+        let inner = Arc::new(Inner {
+            shared,
+            rooms: Senders::new(&ROOM),
+            sales: Senders::new(&SALE),
+            catalog: Remembered::default(),
+            instances: Instances::default(),
+        });
         tokio::spawn(watch(Arc::downgrade(&inner)));
         Self { inner }
     }
@@ -199,15 +205,18 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn room(&self, id: RoomId, commands: Vec<RoomCommand>) -> Result<RoomReply, StoreError> {
         let sender = self.inner.rooms.of(&self.inner.shared, &id);
-        sender.batch(&self.inner.shared, &commands).await
+        sender.send(&self.inner.shared, &commands).await
     }
 
     async fn sale(&self, id: SaleId, commands: Vec<SaleCommand>) -> Result<SaleReply, StoreError> {
         let sender = self.inner.sales.of(&self.inner.shared, &id);
-        sender.batch(&self.inner.shared, &commands).await
+        sender.send(&self.inner.shared, &commands).await
     }
 
-    async fn catalog(&self, commands: Vec<catalog_machine::Command>) -> Result<Vec<catalog_machine::Outcome>, StoreError> {
+    async fn catalog(
+        &self,
+        commands: Vec<catalog_machine::Command>,
+    ) -> Result<Vec<catalog_machine::Outcome>, StoreError> {
         let Inner { shared, catalog, .. } = &*self.inner;
         catalog.apply(&commands, |args| shared.ask(&CATALOG, &catalog::KEYS, args)).await
     }

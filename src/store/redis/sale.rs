@@ -33,6 +33,7 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
 
 impl Scripted for Sale {
     type Command = Command;
+    type Outcome = crate::sale::Outcome;
     type Reply = SaleReply;
     const LETTER: char = 's';
     const KEYS: &'static [&'static str] = &["stock", "buyers", "records", "restocks", "due", "fading", "events"];
@@ -53,6 +54,14 @@ impl Scripted for Sale {
             GATE,
             RUN,
         ]
+    }
+
+    fn outcomes(reply: &mut SaleReply) -> &mut Vec<Self::Outcome> {
+        &mut reply.outcomes
+    }
+
+    fn failed() -> Self::Outcome {
+        crate::sale::Outcome::Failed
     }
 
     fn encode(command: &Command, args: &mut Args) {
