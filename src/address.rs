@@ -1,9 +1,15 @@
 //! The kinds of address a setting can be, parsed once.
 
+mod redis;
+#[cfg(test)]
+mod tests;
+
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use serde::Deserialize;
 use url::{Position, Url};
+
+pub use self::redis::{HostPort, Password, RedisUrl, Servers};
 
 /// The address visitors reach us by: scheme, host and port, without a trailing slash.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -18,6 +24,8 @@ pub enum StoreUrl {
     Memory,
     /// `file:PATH` embedded and durable, in that folder.
     File(PathBuf),
+    /// `redis://…` and its kin: shared by several instances.
+    Redis(RedisUrl),
 }
 
 /// A text that is not the address it should be: a sentence that says what it must be.
@@ -91,6 +99,7 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Redis(url) => url.fmt(f),
         }
     }
 }
@@ -104,11 +113,9 @@ impl FromStr for StoreUrl {
             Some(("memory", "")) => Ok(Self::Memory),
             Some(("file", "")) => no("file: needs a folder behind it, like file:./dropgate-data"),
             Some(("file", path)) => Ok(Self::File(PathBuf::from(path))),
-            // Not echoed: such an address may carry a password.
-            Some(("redis" | "rediss" | "redis+sentinel" | "redis+cluster", _)) => {
-                no("a store on Redis is not in this version: use file:PATH or memory:")
-            }
-            _ => no("must be memory: or file:PATH"),
+            Some((scheme, _)) if RedisUrl::SCHEMES.contains(&scheme) => text.parse().map(Self::Redis),
+            // Not echoed: what was meant as an address of Redis may carry a password.
+            _ => no("must be memory:, file:PATH, redis://…, redis+sentinel://… or redis+cluster://…"),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod descriptors;
 mod error;
+mod redis;
 mod server;
 mod signals;
 mod tls;
@@ -17,15 +18,21 @@ use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 pub use self::{
     error::{BuildError, RunError},
+    redis::link_options,
     tls::Reloader,
 };
 use self::{server::Plan, tls::Tls};
 use crate::{
     clock::Clock,
-    config::{Config, PublicUrl, StoreUrl},
+    config::{self, Config, PublicUrl, StoreUrl},
     http::{Bounds, Context, Evidence, Surface, TrustedProxies, connections::Connections},
     instance::Instance,
-    store::{Backend, catalog::Expect, embedded::Embedded},
+    store::{
+        Backend,
+        catalog::Expect,
+        embedded::Embedded,
+        redis::{RedisStore, link::Link},
+    },
     telemetry::Metrics,
 };
 
@@ -85,7 +92,7 @@ impl Application {
         let public_url = public_url(config, address)?;
         let tls = Tls::of(&config.server)?;
         let metrics = Arc::new(Metrics::new());
-        let store = open_store(&config.store.url, &clock, &metrics)?;
+        let store = open_store(&config.store, &clock, &metrics).await?;
         let options = config.options(&public_url, Handle::current());
         let instance = Instance::start(store.clone(), clock, metrics, options).await?;
         make_first_room(config, &instance).await?;
@@ -173,6 +180,7 @@ impl Application {
             self.context.instance.stop().await;
             match &self.store {
                 Backend::Embedded(store) => store.close().await,
+                Backend::Redis(store) => store.close().await,
             }
         });
         closed.await.map_err(|_| RunError::NotFlushed)??;
@@ -190,11 +198,12 @@ fn public_url(config: &Config, bound: SocketAddr) -> Result<PublicUrl, BuildErro
     Ok(config.server.public_url_at(bound))
 }
 
-fn open_store(url: &StoreUrl, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Backend, BuildError> {
-    Ok(Backend::Embedded(match url {
-        StoreUrl::Memory => Embedded::memory(clock.clone(), Arc::clone(metrics))?,
-        StoreUrl::File(path) => Embedded::file(path, clock.clone(), Arc::clone(metrics))?,
-    }))
+async fn open_store(store: &config::Store, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Backend, BuildError> {
+    Ok(match &store.url {
+        StoreUrl::Memory => Backend::Embedded(Embedded::memory(clock.clone(), Arc::clone(metrics))?),
+        StoreUrl::File(path) => Backend::Embedded(Embedded::file(path, clock.clone(), Arc::clone(metrics))?),
+        StoreUrl::Redis(url) => Backend::Redis(RedisStore::new(Link::open(url, link_options(store, metrics)).await?)),
+    })
 }
 
 /// `--shop` makes a room only where there is none: what an operator made later is left alone.

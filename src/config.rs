@@ -7,6 +7,7 @@
 pub mod load;
 mod locate;
 mod notes;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use tokio::runtime::Handle;
 pub use self::{
     load::{ConfigError, Flags, Sources, load, load_file},
     notes::notes,
+    store::{Durability, Store},
 };
 
 pub use crate::address::{PublicUrl, StoreUrl};
@@ -79,13 +81,6 @@ pub struct Server {
     pub shutdown_timeout_seconds: u64,
     /// Threads that answer requests; as many as there are processors if left out.
     pub workers: Option<usize>,
-}
-
-/// `[store]`: where rooms live.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Store {
-    pub url: StoreUrl,
 }
 
 /// `[limits]`: what one instance takes on at once.

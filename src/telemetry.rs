@@ -18,6 +18,7 @@ use prometheus_client::{
 pub struct Metrics {
     pub registry: Registry,
     pub store: StoreMetrics,
+    pub redis: RedisMetrics,
     pub http: HttpMetrics,
     pub sales: SaleMetrics,
 }
@@ -27,9 +28,10 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("dropgate");
         let store = StoreMetrics::register(&mut registry);
+        let redis = RedisMetrics::register(&mut registry);
         let http = HttpMetrics::register(&mut registry);
         let sales = SaleMetrics::register(&mut registry);
-        Self { registry, store, http, sales }
+        Self { registry, store, redis, http, sales }
     }
 }
 
@@ -85,6 +87,42 @@ impl StoreMetrics {
         journal.register("commit_batches", "Batches that shared one fsync", this.journal_commit_batches.clone());
         journal.register("snapshot_seconds", "Encoding one room's snapshot", this.journal_snapshot_seconds.clone());
         journal.register("records", "Records a restart would replay", this.journal_records.clone());
+        this
+    }
+}
+
+/// How the way to Redis fares, where the store is there.
+pub struct RedisMetrics {
+    /// `dropgate_redis_calls_total`: script calls, also those that failed.
+    pub calls: Counter,
+    /// `dropgate_redis_call_errors_total`: script calls that failed, by kind.
+    pub call_errors: Family<CallErrorLabels, Counter>,
+    /// `dropgate_redis_breakers_open`: servers that are away, so that calls to them fail at once.
+    pub breakers_open: Gauge,
+    /// `dropgate_redis_primaries_changed_total`: how often another server was found to take the writes.
+    pub primaries_changed: Counter,
+}
+
+/// How a script call failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CallErrorLabels {
+    /// `not_sent`, `unclear`, `too_few_copies` or `script`.
+    pub kind: &'static str,
+}
+
+impl RedisMetrics {
+    fn register(registry: &mut Registry) -> Self {
+        let this = Self {
+            calls: Counter::default(),
+            call_errors: Family::default(),
+            breakers_open: Gauge::default(),
+            primaries_changed: Counter::default(),
+        };
+        let redis = registry.sub_registry_with_prefix("redis");
+        redis.register("calls", "Script calls, also those that failed", this.calls.clone());
+        redis.register("call_errors", "Script calls that failed, by kind", this.call_errors.clone());
+        redis.register("breakers_open", "Servers that are away", this.breakers_open.clone());
+        redis.register("primaries_changed", "Changes of the server that takes writes", this.primaries_changed.clone());
         this
     }
 }
@@ -204,6 +242,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.store.overloaded.inc();
         metrics.store.batch_size.observe(1.0);
+        metrics.redis.call_errors.get_or_create_owned(&CallErrorLabels { kind: "unclear" }).inc();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &metrics.registry).unwrap();
         for line in [
@@ -212,6 +251,10 @@ mod tests {
             "dropgate_store_overloaded_total 1",
             "dropgate_store_call_seconds_count 0",
             "dropgate_journal_commit_seconds_count 0",
+            "dropgate_redis_calls_total 0",
+            "dropgate_redis_call_errors_total{kind=\"unclear\"} 1",
+            "dropgate_redis_breakers_open 0",
+            "dropgate_redis_primaries_changed_total 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

@@ -145,7 +145,8 @@ class Card extends Panel {
 
 // A name of our own for a call, so that it is done once though it be sent twice. Not every page may make UUIDs.
 const name = () => [...crypto.getRandomValues(new Uint8Array(16))].map(byte => byte.toString(16).padStart(2, '0')).join('');
-const SALE_STATES = {scheduled: 'Not open yet', open: 'Selling', closed: 'Closed'};
+const SALE_STATES = {scheduled: 'Not open yet', open: 'Selling', closed: 'Closed', needs_operator: 'Lost by its store'};
+const LOST = 'What was sold and held in it is not known any more, so it sells nothing. Settle that with your buyers; then delete the sale by its version and put it again.';
 
 class Sale extends Panel {
   constructor(id) {
@@ -161,7 +162,7 @@ class Sale extends Panel {
     this.at('h2').textContent = sale.name;
     this.at('.state').textContent = SALE_STATES[sale.state] || sale.state;
     const terms = [sale.state == 'scheduled' && 'Opens ' + when(sale.opens_at), sale.closes_at && (sale.state == 'closed' ? 'Closed ' : 'Closes ') + when(sale.closes_at), 'A hold lives ' + span(sale.hold_seconds)];
-    this.at('.terms').textContent = terms.filter(Boolean).join(' · ');
+    this.at('.terms').textContent = sale.state == 'needs_operator' ? LOST : terms.filter(Boolean).join(' · ');
     for (const column of ['available', 'held', 'sold']) {
       this.at('[data-of=' + column + ']').textContent = num(sale.items.reduce((sum, item) => sum + (item[column] || 0), 0));
     }

@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("room", &["id", "time"]),
     ("sale", &["id", "time", "room"]),
     ("token", &["id", "time", "room", "sale"]),
-    ("store", &["id", "time", "clock", "telemetry", "room", "sale"]),
+    ("store", &["address", "id", "time", "clock", "telemetry", "room", "sale"]),
     ("instance", &["id", "time", "clock", "telemetry", "room", "sale", "token", "store"]),
     ("page", &["id", "time", "room", "sale"]),
     ("http", &["address", "id", "time", "clock", "telemetry", "room", "sale", "token", "store", "instance", "page"]),

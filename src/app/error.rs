@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use crate::{
     instance::{OperateError, StartError},
-    store::{StoreError, embedded::OpenError},
+    store::{StoreError, embedded::OpenError, redis::link},
 };
 
 /// Why an application could not be built.
@@ -23,6 +23,8 @@ pub enum BuildError {
     #[error(transparent)]
     Store(#[from] OpenError),
     #[error(transparent)]
+    Redis(#[from] link::OpenError),
+    #[error(transparent)]
     Start(#[from] StartError),
     #[error("making the room of the shop: {0}")]
     FirstRoom(#[source] OperateError),
@@ -37,7 +39,8 @@ impl BuildError {
             Self::NoPublicUrl(_) | Self::Tls { .. } | Self::TlsPair(_) | Self::HalfOfTls => true,
             Self::Start(StartError::Room { .. } | StartError::Key { .. } | StartError::SigningKey(_)) => true,
             Self::FirstRoom(OperateError::Invalid(_)) => true,
-            Self::Bind { .. } | Self::Store(_) | Self::Start(_) | Self::FirstRoom(_) | Self::Server(_) => false,
+            Self::Redis(link::OpenError::CaFile { .. } | link::OpenError::Unfit { .. }) => true,
+            Self::Bind { .. } | Self::Store(_) | Self::Redis(_) | Self::Start(_) | Self::FirstRoom(_) | Self::Server(_) => false,
         }
     }
 }

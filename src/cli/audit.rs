@@ -3,15 +3,18 @@
 use std::{path::Path, sync::Arc};
 
 use clap::Args;
+use secrecy::SecretString;
 
 use super::Failure;
 use crate::{
+    app::link_options,
     clock::Clock,
-    config::StoreUrl,
+    config::{self, StoreUrl},
     id::SaleId,
     store::{
         audit::{AuditReport, audit_sale},
         embedded::{Embedded, OpenError, is_store},
+        redis::{RedisStore, link::Link},
     },
     telemetry::Metrics,
     time::UnixMs,
@@ -19,9 +22,12 @@ use crate::{
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Where the sale lives: `file:PATH`, of an instance that is stopped.
+    /// Where the sale lives: `file:PATH`, of an instance that is stopped, or `redis://…`, which may be in service.
     #[arg(long, value_name = "URL")]
     store: StoreUrl,
+    /// Of Redis; beats one in the URL.
+    #[arg(skip = std::env::var("DROPGATE_STORE_PASSWORD").ok())]
+    password: Option<String>,
     /// The sale's id.
     #[arg(long, value_name = "ID", value_parser = parse_id)]
     sale: SaleId,
@@ -29,19 +35,23 @@ pub struct Arguments {
 
 /// Prints what was found; a failure where anything differs.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { store, sale } = arguments;
-    let path = match store {
-        StoreUrl::File(path) => path,
+    let Arguments { store, sale, password } = arguments;
+    let report = match &store {
+        StoreUrl::File(path) => audit_sale(&open(path)?, sale.clone()).await,
         StoreUrl::Memory => {
             let detail =
                 "a store in memory is gone with its process: name the folder of a stopped instance, `file:PATH`";
             return Err(Failure::Usage(detail.to_owned()));
         }
+        StoreUrl::Redis(url) => {
+            let settings = config::Store { password: password.map(SecretString::from), ..config::Store::default() };
+            let link = Link::open(url, link_options(&settings, &Arc::new(Metrics::new()))).await;
+            let link = link.map_err(|error| Failure::failed("opening the store", &error))?;
+            audit_sale(&RedisStore::new(link), sale.clone()).await
+        }
     };
-    let store = open(&path)?;
-    let report = audit_sale(&store, sale.clone()).await;
     let report = report.map_err(|error| Failure::failed("reading the sale", &error))?;
-    let none = || Failure::Usage(format!("{} has no sale `{sale}`", path.display()));
+    let none = || Failure::Usage(format!("{store} has no sale `{sale}`"));
     tell(&report.ok_or_else(none)?)
 }
 
@@ -91,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_difference_is_a_failure() {
-        let view = View { now: UnixMs(0), version: 1, born: 1, phase: Phase::Open, items: Vec::new(), seq: 3 };
+        let view = View { now: UnixMs(0), term: 0, version: 1, born: 1, phase: Phase::Open, items: Vec::new(), seq: 3 };
         let sale = SaleId::parse("drop").expect("an id");
         let clean = AuditReport { sale, view, first_seq: 1, events: 3, walk: Walk::default(), fold: Ok(()) };
         assert!(tell(&clean).is_ok());

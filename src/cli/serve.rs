@@ -24,7 +24,7 @@ pub struct Arguments {
     /// The configuration file.
     #[arg(long, value_name = "FILE", env = "DROPGATE_CONFIG")]
     config: Option<PathBuf>,
-    /// Where rooms live: `memory:` or `file:PATH` [default: file:./dropgate-data].
+    /// Where rooms live: `memory:`, `file:PATH` or `redis://…` [default: file:./dropgate-data].
     #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
     /// The address visitors reach this installation by; needed unless it listens on loopback.

@@ -118,10 +118,14 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
     // Lists come from the file alone, and its own parser keeps keys and dates exactly as written.
     (config.rooms, config.sales) = (declared.rooms, declared.sales);
     (config.keys, config.signing.keys) = (declared.keys, declared.signing.keys);
+    if let Some(url) = &sources.flags.store {
+        // Not by way of its text, which is shown without its password.
+        config.store.url = url.clone();
+    }
     config.admin_key = admin_key(&sources.environment)?;
     config.first_room = sources.flags.shop.as_deref().map(first_room).transpose()?.map(Box::new);
     read_signing_secrets(&mut config, file.as_ref())?;
-    let checked = check_server(&config).and_then(|()| check_each(&config));
+    let checked = check_server(&config).and_then(|()| config.store.check()).and_then(|()| check_each(&config));
     checked.map_err(|(key, detail)| located(file.as_ref(), key, detail))?;
     Ok(config)
 }
@@ -274,7 +278,6 @@ fn flag_settings(flags: &Flags) -> Vec<(&'static str, String)> {
     [
         ("server.listen", flags.listen.map(|address| address.to_string())),
         ("server.admin_listen", flags.admin_listen.map(|address| address.to_string())),
-        ("store.url", flags.store.as_ref().map(StoreUrl::to_string)),
         ("server.public_url", flags.public_url.as_ref().map(PublicUrl::to_string)),
         ("server.tls_cert", flags.tls_cert.as_ref().map(path)),
         ("server.tls_key", flags.tls_key.as_ref().map(path)),

@@ -55,6 +55,7 @@ fn the_reference_is_the_defaults() {
 #[test]
 fn every_setting_of_the_reference_can_be_switched_on() {
     let config = from_file(&reference_in_full()).unwrap();
+    assert!(config.store.password.is_some() && config.store.ca_file.is_some());
     assert_eq!((config.rooms.len(), config.sales.len(), config.keys.len(), config.signing.keys.len()), (1, 1, 1, 2));
 }
 
@@ -121,6 +122,25 @@ fn a_secret_comes_from_a_file_and_is_never_shown() {
 }
 
 #[test]
+fn the_password_of_redis_comes_from_a_file_the_environment_or_the_url_and_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("password");
+    fs::write(&path, "a-secret\n").unwrap();
+    let url = ("DROPGATE_STORE_URL", "redis://h");
+    for password in [("DROPGATE_STORE_PASSWORD_FILE", path.to_str().unwrap()), ("DROPGATE_STORE_PASSWORD", "a-secret")]
+    {
+        let config = from_environment(&[url, password]).unwrap();
+        assert_eq!(config.store.password.as_ref().unwrap().expose_secret(), "a-secret");
+        assert!(!format!("{config:?}").contains("a-secret"));
+    }
+    let flags = Flags { store: Some("rediss://u:a-secret@h".parse().unwrap()), ..Flags::default() };
+    let config = load(&Sources { flags, ..Sources::default() }).unwrap();
+    let super::StoreUrl::Redis(redis) = &config.store.url else { panic!("{config:?}") };
+    assert_eq!(redis.password.as_ref().unwrap().secret().expose_secret(), "a-secret");
+    assert!(!format!("{config:?}").contains("a-secret"));
+}
+
+#[test]
 fn a_private_key_is_not_taken_for_the_name_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tls.key");
@@ -170,8 +190,16 @@ const ROOM: &str = "[[rooms]]\nid = 'a'\nname = 'A'\nshop_url = 'https://a.examp
     "dropgate.toml:2: server.listen: must be an IP address and a port, like "
 )]
 #[case::store(
-    "[store]\nurl = 'redis://:pw@h'\n",
-    "dropgate.toml:2: store.url: a store on Redis is not in this version"
+    "[store]\nurl = 'redis://:pw@h/pw'\n",
+    "dropgate.toml:2: store.url: an address of Redis must end after the port"
+)]
+#[case::ca(
+    "[store]\nurl = 'redis://h'\nca_file = 'x'\n",
+    "dropgate.toml:3: store.ca_file: needs a store.url that begins with rediss"
+)]
+#[case::patience(
+    "[store]\nurl = 'redis://h'\ndurability = 'replica'\ncall_timeout_ms = 200\n",
+    "dropgate.toml:4: store.call_timeout_ms: must be at least 300"
 )]
 #[case::proxies(
     "[server]\ntrusted_proxies = ['10.0.0.0/40']\n",
@@ -216,9 +244,16 @@ fn a_mistake_in_the_second_room_is_named_with_its_line() {
 #[case("DROPGATE_SERVER_WORKERS", "many", "DROPGATE_SERVER_WORKERS: server.workers: invalid type: string \"many\"")]
 #[case(
     "DROPGATE_STORE_URL",
-    "rediss://u:pw@h",
-    "DROPGATE_STORE_URL: store.url: a store on Redis is not in this version"
+    "rediss://u:pw@h?pw",
+    "DROPGATE_STORE_URL: store.url: an address of Redis must have no `?`"
 )]
+#[case("DROPGATE_STORE_CONNECTIONS", "0", "store.connections: must be from 1 to 512")]
+#[case("DROPGATE_STORE_REPLICAS", "17", "store.replicas: must be from 1 to 16")]
+#[case("DROPGATE_STORE_CALL_TIMEOUT_MS", "1", "store.call_timeout_ms: must be from 20 to 30000")]
+#[case("DROPGATE_STORE_CONNECT_TIMEOUT_MS", "40000", "store.connect_timeout_ms: must be from 20 to 30000")]
+#[case("DROPGATE_STORE_DURABILITY", "local", "store.durability: is that of a store on Redis")]
+#[case("DROPGATE_STORE_DURABILITY", "some", "DROPGATE_STORE_DURABILITY: store.durability: ")]
+#[case("DROPGATE_STORE_URL", "redis://u@h", "store.password: store.url names a user")]
 #[case("DROPGATE_STORE_URL_FILE", "/nowhere", "DROPGATE_STORE_URL_FILE: /nowhere: No such file")]
 #[case("DROPGATE_ADMIN_KEY", "short", "DROPGATE_ADMIN_KEY: an admin key has at least 16 characters")]
 fn a_mistake_in_the_environment_is_named_with_its_variable(

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Context, auth::Read, documents::private, endpoint, problem::Problem};
-use crate::{instance::InstanceInfo, room::settings::Timestamp};
+use crate::{room::settings::Timestamp, store::instances::InstanceRow};
 
 /// The addresses of this file.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -50,12 +50,12 @@ pub(crate) async fn list(_key: Read, context: web::Data<Context>) -> Result<Http
 }
 
 impl InstanceShown {
-    fn of(instance: InstanceInfo) -> Self {
+    fn of(InstanceRow { announcement: instance, last_seen }: InstanceRow) -> Self {
         Self {
             id: instance.id,
             build: instance.build,
             started_at: Timestamp(instance.started),
-            last_seen_at: Timestamp(instance.last_seen),
+            last_seen_at: Timestamp(last_seen),
             rooms: instance.rooms.into_iter().map(|(id, version)| (id.to_string(), version)).collect(),
             sales: instance.sales.into_iter().map(|(id, version)| (id.to_string(), version)).collect(),
         }

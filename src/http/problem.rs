@@ -140,6 +140,16 @@ impl Problem {
         Self::new(Code::UnknownSale, "no sale of that id is served here")
     }
 
+    /// 403 for a sale that the store has lost.
+    pub fn needs_operator() -> Self {
+        Self::new(
+            Code::SaleClosed,
+            "the store has lost what this sale sold and holds, so it sells nothing before its operator has decided: to \
+             begin it anew, delete it with If-Match and put it again",
+        )
+        .with("reason", "needs_operator")
+    }
+
     /// Adds a field of the code.
     #[must_use]
     pub fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
@@ -230,10 +240,14 @@ impl From<StoreError> for Problem {
                 Self::new(Code::Overloaded, "more is asked here than can be queued; nothing was done")
             }
             StoreError::Unavailable(reason) => {
-                // The reason is for the operator: logged here, once, and not told to visitors.
-                tracing::error!(reason, "the store did not answer");
+                // The reason is for the operator, who is told once that the store is gone and not at each request.
+                tracing::debug!(reason, "the store did not answer");
                 Self::new(Code::StoreUnavailable, "whether the request was carried out is not known; try it again")
             }
+            StoreError::Recovering => {
+                Self::new(Code::Recovering, "the store finds out what it may have lost; nothing was done, try it again")
+            }
+            StoreError::NeedsOperator => Self::needs_operator(),
         }
     }
 }

@@ -85,7 +85,10 @@ fn sums(registry: &mut Registry, sales: &[std::sync::Arc<LiveSale>]) {
     let available = family("sale_available", "Units available, over all items of the sale");
     let held = family("sale_held", "Units held, over all items of the sale");
     let version = family("sale_settings_version", "The version of the settings in force");
+    let lost = family("sale_needs_operator", "1 where the store has lost the sale and its operator has to decide");
     for sale in sales {
+        let label = SaleLabel { sale: sale.id.to_string() };
+        lost.get_or_create(&label).set(i64::from(sale.needs_operator()));
         let Some(header) = sale.lane.header() else { continue };
         let set = |figures: &Family<SaleLabel, Gauge>, value: u64| {
             let label = SaleLabel { sale: sale.id.to_string() };

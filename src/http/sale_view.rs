@@ -26,6 +26,8 @@ use crate::{
     instance::LiveSale,
     room::settings::Timestamp,
     sale::{Sku, View, view},
+    store::StoreError,
+    time::UnixMs,
 };
 
 /// The addresses of this file, where operators have a listener of their own.
@@ -39,9 +41,12 @@ pub struct SaleView {
     #[schema(value_type = String)]
     pub sale: SaleId,
     pub name: String,
-    /// `scheduled`, `open` or `closed`.
+    /// `scheduled`, `open` or `closed`; `needs_operator` where the store has lost what was sold and held: then nothing is
+    /// sold, and items are shown only for a key, as far as any are known.
     #[schema(value_type = String, example = "open")]
-    pub state: view::Phase,
+    pub state: SaleState,
+    /// The count of recoveries after the store had lost something; 0 where it can lose nothing.
+    pub term: u64,
     /// In the order of the document.
     pub items: Vec<ItemView>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +65,17 @@ pub struct SaleView {
     /// When any of this last changed, as far as it was looked at.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
+}
+
+/// Whether a sale sells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SaleState {
+    Scheduled,
+    Open,
+    Closed,
+    /// The store has lost it.
+    NeedsOperator,
 }
 
 /// One item of a sale as it is now.
@@ -131,15 +147,22 @@ pub(crate) async fn get(
 ) -> Result<HttpResponse, Problem> {
     let sale = context.instance.sale(&id).ok_or_else(Problem::unknown_sale)?;
     match key {
-        Some(_) => fresh(&sale).await,
+        Some(_) => fresh(&sale, &context).await,
         None => shared(&sale, &request, &context).await,
     }
 }
 
 /// The answer for a key.
-async fn fresh(sale: &LiveSale) -> Result<HttpResponse, Problem> {
-    let items = sale.items().await?.ok_or_else(being_set_up)?;
-    let view = SaleView::of(sale, &items, Shown::Numbers);
+async fn fresh(sale: &LiveSale, context: &Context) -> Result<HttpResponse, Problem> {
+    let view = match sale.items().await {
+        Ok(items) => {
+            let view = SaleView::of(sale, &items.ok_or_else(being_set_up)?, Shown::Numbers);
+            // What is left of a lost one is for its operator to see.
+            if sale.needs_operator() { SaleView { state: SaleState::NeedsOperator, ..view } } else { view }
+        }
+        Err(StoreError::NeedsOperator) => SaleView::lost(sale, context.instance.clock.now()),
+        Err(error) => return Err(error.into()),
+    };
     let body = SaleWithDocument { view, document: document_of(sale)? };
     let body = serde_json::to_value(&body).map_err(|error| {
         tracing::error!(sale = %sale.id, %error, "a view can't be written");
@@ -154,8 +177,15 @@ async fn shared(sale: &LiveSale, request: &HttpRequest, context: &Context) -> Re
         (header::CACHE_CONTROL, "public, max-age=1, s-maxage=1, stale-if-error=60"),
         (header::VARY, "Authorization, Accept-Encoding"),
     ];
-    let items = sale.recent_items(&context.instance.clock).await?.ok_or_else(being_set_up)?;
-    let rendered = rendered(sale, &items);
+    let clock = &context.instance.clock;
+    let known = if sale.needs_operator() { Err(StoreError::NeedsOperator) } else { sale.recent_items(clock).await };
+    let rendered = match known {
+        Ok(items) => rendered(sale, &items.ok_or_else(being_set_up)?),
+        Err(StoreError::NeedsOperator) => {
+            sale.lost_view.get_or_make(&sale.document, |_| Rendered::new(SaleView::lost(sale, clock.now())))
+        }
+        Err(error) => return Err(error.into()),
+    };
     Ok(rendered.body.respond(request, &HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)))))
 }
 
@@ -213,7 +243,8 @@ impl SaleView {
         Self {
             sale: sale.id.clone(),
             name: document.name.clone(),
-            state: view.phase,
+            state: view.phase.into(),
+            term: view.term,
             items: items.collect(),
             opens_at: document.opens_at,
             closes_at: document.closes_at,
@@ -221,6 +252,36 @@ impl SaleView {
             requires_pass: document.requires_pass.clone(),
             version: sale.version,
             updated_at: Timestamp(view.now),
+        }
+    }
+}
+
+impl SaleView {
+    /// What is left to say of a sale that its store has lost.
+    fn lost(sale: &LiveSale, now: UnixMs) -> Self {
+        let document = &sale.document;
+        Self {
+            sale: sale.id.clone(),
+            name: document.name.clone(),
+            state: SaleState::NeedsOperator,
+            term: sale.lane.header().map_or(0, |header| header.term),
+            items: Vec::new(),
+            opens_at: document.opens_at,
+            closes_at: document.closes_at,
+            hold_seconds: document.hold_seconds,
+            requires_pass: document.requires_pass.clone(),
+            version: sale.version,
+            updated_at: Timestamp(now),
+        }
+    }
+}
+
+impl From<view::Phase> for SaleState {
+    fn from(phase: view::Phase) -> Self {
+        match phase {
+            view::Phase::Scheduled => Self::Scheduled,
+            view::Phase::Open => Self::Open,
+            view::Phase::Closed => Self::Closed,
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct Status {
     pub mode: Mode,
     /// The count of resets by the operator.
     pub epoch: Epoch,
+    /// The count of recoveries after the store had lost something; 0 where it can lose nothing.
+    pub term: u64,
     /// The version of the settings in force.
     pub version: u64,
     /// The highest position called: "now serving".
@@ -142,6 +144,7 @@ pub(crate) async fn status(RoomPath(room): RoomPath, request: HttpRequest) -> Re
 /// # Errors
 /// 503 in the moment between a room's making and its first answer.
 pub fn view_of(room: &LiveRoom) -> Result<Arc<View>, Problem> {
+    room.note_look();
     room.lane.view().ok_or_else(|| Problem::new(Code::Recovering, "this room is being set up"))
 }
 
@@ -183,6 +186,7 @@ impl Status {
             state: view.phase,
             mode: view.mode,
             epoch: view.epoch,
+            term: view.term,
             version: view.version,
             head: view.head,
             tail: view.tail,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use secrecy::ExposeSecret;
 
 use super::{
-    Instance, LiveRoom, LiveSale, OperateError, Options,
+    LiveRoom, LiveSale, Options,
     api_key::{ApiKey, ApiKeys, ENV_ADMIN, Origin, Scope, SecretHash},
     documents, signing,
 };
@@ -23,14 +23,6 @@ use crate::{
     telemetry::Metrics,
     token::{KeyRing, SigningKey, ring::KeyError},
 };
-
-/// How often one refresh looks again because a sale refused its document and it was taken back: once for that, and
-/// once more for another who wrote meanwhile. What is left then is the next refresh's.
-const REFRESH_ROUNDS: usize = 3;
-
-/// How many rooms are told of their settings at a time: enough to hide the store's latency at start, few enough not to
-/// crowd out visitors.
-const CONFIGURE_AT_ONCE: usize = 32;
 
 /// Everything a request looks up, as of one revision of the catalog.
 pub(super) struct Directory {
@@ -100,14 +92,16 @@ impl Reader<'_> {
 
     fn sale(&self, entry: &Entry, before: Option<&Arc<LiveSale>>) -> Option<Arc<LiveSale>> {
         if let Some(sale) = before.filter(|sale| sale.version == entry.version) {
+            if entry.made {
+                sale.made_was_noted();
+            }
             return Some(Arc::clone(sale));
         }
         let Some(document) = documents::read::<sale::Document>(entry) else {
             return before.map(Arc::clone);
         };
         let lane = before.map_or_else(|| self.sale_lane(&document.id), |sale| Arc::clone(&sale.lane));
-        let before = before.map(Arc::as_ref);
-        Some(Arc::new(LiveSale::new(document, entry.version, entry.first_epoch, before, lane)))
+        Some(Arc::new(LiveSale::new(document, entry, before.map(Arc::as_ref), lane)))
     }
 
     fn lane(&self, room: &RoomId) -> Arc<Lane<Backend>> {
@@ -117,71 +111,6 @@ impl Reader<'_> {
     fn sale_lane(&self, sale: &SaleId) -> Arc<SaleLane<Backend>> {
         let (runtime, metrics) = (self.options.runtime.clone(), Arc::clone(self.metrics));
         SaleLane::new(self.store.clone(), sale.clone(), self.clock.clone(), runtime, metrics)
-    }
-}
-
-impl Instance {
-    /// Brings this instance up to the catalog, and every room up to its document.
-    ///
-    /// # Errors
-    /// The store does not answer. What was learned until then stays.
-    pub(super) async fn refresh(&self) -> Result<(), OperateError> {
-        for _ in 0..REFRESH_ROUNDS {
-            self.follow().await?;
-            self.configure_rooms().await?;
-            if !self.configure_sales().await? {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes in the catalog as it stands.
-    async fn follow(&self) -> Result<(), OperateError> {
-        let _following = self.following.lock().await;
-        let last = self.directory.load_full();
-        let listing = self.documents.list(last.revision).await?;
-        if let Some(entries) = listing.entries {
-            let (store, metrics) = (&self.documents.store, &self.metrics);
-            let reader = Reader { options: &self.options, store, metrics, clock: &self.clock };
-            match reader.read(listing.revision, &entries, Some(&last)) {
-                Ok(directory) => self.directory.store(Arc::new(directory)),
-                // Never with a directory from before; if it were, that one stays.
-                Err(error) => tracing::error!(%error, "the signing keys can't be read"),
-            }
-        }
-        Ok(())
-    }
-
-    /// Tells the rooms of their documents that may not know them: new ones, changed ones, and those whose writer died
-    /// before it told them.
-    async fn configure_rooms(&self) -> Result<(), OperateError> {
-        let directory = self.directory.load_full();
-        let lagging: Vec<_> = directory.rooms.values().filter(|room| room.lags()).cloned().collect();
-        for some in lagging.chunks(CONFIGURE_AT_ONCE) {
-            let told = some.iter().map(|room| room.lane.submit(room.configure()));
-            for answer in futures_util::future::join_all(told).await {
-                answer?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The same for sales. A stock can refuse its document, which then is taken back: whether one was.
-    async fn configure_sales(&self) -> Result<bool, OperateError> {
-        let directory = self.directory.load_full();
-        let lagging: Vec<_> = directory.sales.values().filter(|sale| sale.lags()).cloned().collect();
-        let mut taken_back = false;
-        for some in lagging.chunks(CONFIGURE_AT_ONCE) {
-            let told = some.iter().map(|sale| sale.lane.submit(sale.configure()));
-            for (sale, answer) in some.iter().zip(futures_util::future::join_all(told).await) {
-                if let sale::Outcome::Refused(refusal) = answer?.outcome {
-                    self.take_back(sale, &refusal).await?;
-                    taken_back = true;
-                }
-            }
-        }
-        Ok(taken_back)
     }
 }
 

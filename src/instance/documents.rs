@@ -66,6 +66,17 @@ impl Documents {
         }
     }
 
+    /// Notes that the store has made what a document describes: whoever finds it missing from now on knows that it was
+    /// lost.
+    pub async fn note_made(&self, kind: Kind, id: String, born: u64) -> Result<(), StoreError> {
+        self.send(Command::Made { kind, id, born }).await.map(drop)
+    }
+
+    /// Gives a document a version above `above`.
+    pub async fn lift(&self, kind: Kind, id: String, above: u64) -> Result<(), StoreError> {
+        self.send(Command::Lift { kind, id, above }).await.map(drop)
+    }
+
     async fn send(&self, command: Command) -> Result<Outcome, StoreError> {
         let mut outcomes = self.store.catalog(vec![command]).await?;
         outcomes.pop().ok_or_else(|| StoreError::Unavailable("the catalog gave no outcome".to_owned()))

@@ -4,7 +4,7 @@ use std::{
     any::Any,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -38,6 +38,7 @@ pub struct LiveRoom {
     pub page: Memo,
     /// Whether everyone may be told how many units are held.
     stock_numbers: AtomicBool,
+    freshness: Freshness,
 }
 
 impl LiveRoom {
@@ -60,6 +61,7 @@ impl LiveRoom {
             status: Memo::default(),
             page: Memo::default(),
             stock_numbers: AtomicBool::new(false),
+            freshness: Freshness::default(),
         }
     }
 
@@ -86,6 +88,58 @@ impl LiveRoom {
     /// Whether a tick at `now` would do something.
     pub(super) fn wants_tick(&self, now: UnixMs) -> bool {
         self.lane.view().is_some_and(|view| view.wants_tick(now))
+    }
+
+    /// Whether it is to be ticked at `now`: where a tick would do something, and where others may have, as far as
+    /// anybody looks.
+    pub(super) fn is_due(&self, now: UnixMs) -> bool {
+        self.wants_tick(now) || self.freshness.is_stale(now)
+    }
+
+    /// Says that it is being ticked.
+    pub(super) fn note_tick(&self, now: UnixMs) {
+        self.freshness.renew(now);
+    }
+
+    /// Says that somebody looked at the view: then it is kept fresh.
+    pub fn note_look(&self) {
+        self.freshness.note_look();
+    }
+}
+
+/// How long something may be unlooked at before it is asked for again all the same, so that a line that begins at
+/// another instance is soon known here.
+const UNSEEN_MS: u64 = 5_000;
+
+/// The same while somebody looks.
+const SEEN_MS: u64 = 1_000;
+
+/// Whether what is known of a room or sale may be out of date, since other instances serve it too.
+#[derive(Debug, Default)]
+pub(super) struct Freshness {
+    /// When it was last asked for.
+    asked: AtomicU64,
+    /// Somebody has looked since then.
+    seen: AtomicBool,
+}
+
+impl Freshness {
+    pub fn is_stale(&self, now: UnixMs) -> bool {
+        let most = if self.seen.load(Ordering::Relaxed) { SEEN_MS } else { UNSEEN_MS };
+        // A clock that was set back makes it stale as well.
+        now.0.abs_diff(self.asked.load(Ordering::Relaxed)) >= most
+    }
+
+    pub fn renew(&self, now: UnixMs) {
+        self.asked.store(now.0, Ordering::Relaxed);
+        self.seen.store(false, Ordering::Relaxed);
+    }
+
+    pub fn note_look(&self) {
+        // Read first: a crowd looks, and a line of memory that all of them write would be handed about.
+        if !self.seen.load(Ordering::Relaxed) {
+            self.seen.store(true, Ordering::Relaxed);
+        }
     }
 }
 

@@ -1,22 +1,25 @@
 //! One sale as this instance serves it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
 
-use super::Memo;
+use super::{Memo, live::Freshness};
 use crate::{
     clock::Clock,
     id::SaleId,
-    sale::{Command, Document, Outcome, Rules, View},
-    store::{Backend, StoreError, sale_lane::SaleLane},
+    sale::{Command, Document, Outcome, Rules, View, view::Header},
+    store::{Backend, StoreError, catalog::Entry, sale_lane::SaleLane},
     time::UnixMs,
 };
 
 /// How old the items may be that a crowd is shown: so often, and no more often, the store is asked for them.
 const RECENT_MS: u64 = 1_000;
-/// How old they may be while somebody else asks the store, or it does not answer: what a cache is allowed as well.
+/// How old they may be while somebody else asks the store: what a cache is allowed as well.
 const STALE_MS: u64 = 60_000;
 
 /// A sale this instance serves. A change of settings makes a new one around the same lane.
@@ -30,6 +33,13 @@ pub struct LiveSale {
     pub lane: Arc<SaleLane<Backend>>,
     /// What HTTP made of the recent items: the view in each encoding.
     pub view: Memo,
+    /// What HTTP makes of the document while the sale waits for its operator.
+    pub lost_view: Memo,
+    /// Whether the store has made the sale: it is not to be made again by itself.
+    made: AtomicBool,
+    /// Whether the catalog says so too.
+    made_is_noted: AtomicBool,
+    freshness: Freshness,
     /// The last document that the stock is known to have obeyed, before this one.
     obeyed: Option<Arc<Document>>,
     recent: ArcSwapOption<Recent>,
@@ -46,14 +56,14 @@ impl LiveSale {
     /// A sale of this document, which must be a validated one; `before` is what was served under its id until now.
     pub(super) fn new(
         document: Document,
-        version: u64,
-        born: u64,
+        entry: &Entry,
         before: Option<&LiveSale>,
         lane: Arc<SaleLane<Backend>>,
     ) -> Self {
-        let id = document.id.clone();
+        let (id, version, born) = (document.id.clone(), entry.version, entry.first_epoch);
+        let before = before.filter(|sale| sale.born == born);
+        let made = entry.made || before.is_some_and(LiveSale::is_made);
         let obeyed = before
-            .filter(|sale| sale.born == born)
             .and_then(|sale| if sale.lags() { sale.obeyed.clone() } else { Some(Arc::clone(&sale.document)) });
         Self {
             id,
@@ -62,6 +72,10 @@ impl LiveSale {
             born,
             lane,
             view: Memo::default(),
+            lost_view: Memo::default(),
+            made: AtomicBool::new(made),
+            made_is_noted: AtomicBool::new(entry.made),
+            freshness: Freshness::default(),
             obeyed,
             recent: ArcSwapOption::empty(),
             asking: Mutex::default(),
@@ -73,9 +87,52 @@ impl LiveSale {
         Command::Configure { version: self.version, born: self.born, rules: self.document.rules() }
     }
 
-    /// Whether the stock may not obey this document yet: the process that wrote it may have died before it said so.
+    /// Whether the stock may not obey this document yet: the process that wrote it may have died before it said so. Of a
+    /// lost one it is asked again and again, until its operator has decided.
     pub(super) fn lags(&self) -> bool {
-        self.lane.header().is_none_or(|header| header.version < self.version || header.born < self.born)
+        let is_behind = |header: Header| header.version < self.version || header.born < self.born;
+        self.lane.header().is_none_or(is_behind) || self.lane.is_lost()
+    }
+
+    /// Whether the store has lost the sale, and its operator has to decide.
+    pub fn needs_operator(&self) -> bool {
+        self.lane.is_lost()
+    }
+
+    /// Whether the store is known to have made it.
+    pub(super) fn is_made(&self) -> bool {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Says that the store has made it.
+    pub(super) fn note_made(&self) {
+        self.made.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the catalog is still to be told that the store has made it.
+    pub(super) fn made_is_news(&self) -> bool {
+        !self.made_is_noted.load(Ordering::Relaxed)
+    }
+
+    /// Says that the catalog has it that the store has made it.
+    pub(super) fn made_was_noted(&self) {
+        self.note_made();
+        self.made_is_noted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the store has it, as of the latest answer.
+    pub(super) fn is_there(&self) -> bool {
+        !self.lane.is_lost() && self.lane.header().is_some_and(|header| header.born == self.born)
+    }
+
+    /// Whether it is to be ticked at `now`: where a tick would do something, and where others may have.
+    pub(super) fn is_due(&self, now: UnixMs) -> bool {
+        self.wants_tick(now) || self.freshness.is_stale(now)
+    }
+
+    /// Says that it is being ticked.
+    pub(super) fn note_tick(&self, now: UnixMs) {
+        self.freshness.renew(now);
     }
 
     /// The document that says of everything the stock obeys what `rules` say: the former one where it is known.
@@ -103,7 +160,7 @@ impl LiveSale {
     }
 
     /// The items as they were at most a second ago; the same value for as long as nothing changed. However many ask, the
-    /// store is asked once a second. Where it does not answer, what was known stays good for a minute.
+    /// store is asked once a second. Where it does not answer, what was last known stays good: it says itself of when.
     ///
     /// # Errors
     /// What the store says, where nothing is known.
@@ -129,7 +186,8 @@ impl LiveSale {
         match self.items().await {
             Ok(Some(view)) => Ok(Some(self.remember(asked, view))),
             Ok(None) => Ok(None),
-            Err(error) => known(STALE_MS).map(Some).ok_or(error),
+            Err(StoreError::NeedsOperator) => Err(StoreError::NeedsOperator),
+            Err(error) => self.recent.load_full().map(|recent| Some(Arc::clone(&recent.items))).ok_or(error),
         }
     }
 

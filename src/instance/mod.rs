@@ -12,14 +12,19 @@ mod documents;
 mod live;
 mod live_sale;
 mod options;
+mod presence;
 mod reading;
+mod refresh;
 mod rooms;
 mod sales;
 mod signing;
 mod stock;
 mod tasks;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -44,7 +49,7 @@ pub use self::{
 };
 use crate::{
     clock::Clock,
-    id::{RoomId, SaleId},
+    id::RoomId,
     room::{Document, settings::FieldError},
     sale,
     store::{
@@ -55,6 +60,10 @@ use crate::{
     time::UnixMs,
     token::{KeyRing, ring::KeyError},
 };
+
+/// How long a store that is found empty may take to be told what others remember of it: they look every second, and may
+/// have to find the server first.
+const REMEMBERED_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// One running `dropgate serve`.
 pub struct Instance {
@@ -68,25 +77,15 @@ pub struct Instance {
     directory: ArcSwap<Directory>,
     /// Held while the directory is brought up to the catalog, so that an older listing never replaces a newer one.
     following: AsyncMutex<()>,
-    /// Held while a room is made, deleted or reset here, one at a time: a room made again in the midst of its deletion
-    /// would be forgotten with the old one, and its positions issued a second time.
+    /// Held while an operator changes something here, one at a time: so that what two of them do at one place does not
+    /// meet in the middle. Operators of other instances are met in the catalog, by versions, and in rooms and sales, by
+    /// epoch and birth.
     operating: AsyncMutex<()>,
     followed: Mutex<stock::Followed>,
+    /// The store did not answer when it was last followed.
+    store_is_away: AtomicBool,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
-}
-
-/// What `GET /v1/instances` tells of one instance.
-#[derive(Clone, Debug)]
-pub struct InstanceInfo {
-    pub id: Uuid,
-    pub build: String,
-    pub started: UnixMs,
-    pub last_seen: UnixMs,
-    /// The version of each room's settings that this instance obeys.
-    pub rooms: Vec<(RoomId, u64)>,
-    /// The same of each sale.
-    pub sales: Vec<(SaleId, u64)>,
 }
 
 /// Why an instance did not start.
@@ -145,7 +144,9 @@ impl Instance {
         options: Options,
     ) -> Result<Arc<Self>, StartError> {
         options.check()?;
+        let id = store.instance_id();
         let documents = Documents { store };
+        await_memories(&documents).await?;
         declare_rooms(&documents, &options.rooms).await?;
         declare_sales(&documents, &options.sales).await?;
         let directory = load(&documents, &options, &metrics, &clock).await?;
@@ -153,7 +154,7 @@ impl Instance {
         let instance = Arc::new(Self {
             clock,
             metrics,
-            id: Uuid::now_v7(),
+            id,
             started,
             options,
             documents,
@@ -161,10 +162,12 @@ impl Instance {
             following: AsyncMutex::default(),
             operating: AsyncMutex::default(),
             followed: Mutex::default(),
+            store_is_away: AtomicBool::new(false),
             stop: watch::channel(false).0,
             tasks: Mutex::default(),
         });
         instance.refresh().await?;
+        instance.introduce().await.map_err(OperateError::from)?;
         let tasks = tasks::spawn(&instance);
         *instance.tasks.lock().unwrap_or_else(PoisonError::into_inner) = tasks;
         Ok(instance)
@@ -235,25 +238,6 @@ impl Instance {
         env!("CARGO_PKG_VERSION")
     }
 
-    /// All running instances. On an embedded store there is one, this; it is asked of the store all the same, because
-    /// a shared store knows the others.
-    ///
-    /// # Errors
-    /// The store does not answer.
-    pub async fn instances(&self) -> Result<Vec<InstanceInfo>, StoreError> {
-        self.ready().await?;
-        let rooms = self.rooms().into_iter().map(|(id, room)| (id, room.version)).collect();
-        let sales = self.sales().into_iter().map(|sale| (sale.id.clone(), sale.version)).collect();
-        Ok(vec![InstanceInfo {
-            id: self.id,
-            build: self.build().to_owned(),
-            started: self.started,
-            last_seen: self.clock.now(),
-            rooms,
-            sales,
-        }])
-    }
-
     /// Asks the store for an answer, any answer.
     ///
     /// # Errors
@@ -263,7 +247,7 @@ impl Instance {
         self.documents.list(known).await.map(|_| ())
     }
 
-    /// Ends what runs by itself and waits for it. Look-ups and operator calls go on working.
+    /// Ends what runs by itself, waits for it, and tells the other instances. Look-ups and operator calls go on working.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
@@ -272,7 +256,18 @@ impl Instance {
                 tracing::error!(%error, "a background task of the instance died");
             }
         }
+        self.leave().await;
     }
+}
+
+/// A shared store that is empty is new, or has just lost everything: whoever remembers is given the time to tell it,
+/// before rooms are made that an operator has changed since, and keys beside those in use.
+async fn await_memories(documents: &Documents) -> Result<(), StartError> {
+    let is_empty = async || Ok::<_, OperateError>(documents.list(0).await?.revision == 0);
+    if documents.store.is_shared() && is_empty().await? {
+        tokio::time::sleep(REMEMBERED_WITHIN).await;
+    }
+    Ok(())
 }
 
 /// Declared rooms that do not exist are created; those that do are left alone, because a restart must not undo what

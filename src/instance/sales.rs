@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Instance, LiveSale, OperateError, reading::patched, rooms::PATCH_TRIES};
+use super::{Instance, LiveSale, OperateError, reading::patched, rooms::{PATCH_TRIES, contradicts}};
 use crate::{
     room::settings::FieldError,
     sale::{Command, Document, Outcome, Refusal, ReservationId, Sku, view::Item},
@@ -58,7 +58,7 @@ impl Instance {
             consider(&sale, document).await?;
         }
         let created = self.documents.put(Kind::Sale, document.id.to_string(), document, expect).await?;
-        self.refresh().await?;
+        self.refresh().await?.of_sale(id)?;
         let sale = self.sale(document.id.as_str()).ok_or(OperateError::Unknown)?;
         if *sale.document == *document {
             return Ok(PutSale { sale, created });
@@ -76,16 +76,14 @@ impl Instance {
         // From before the sale is looked at: patches here come one after the other, and none undoes another.
         let _operating = self.operating.lock().await;
         for _ in 0..PATCH_TRIES {
-            let sale = self.sale(id).ok_or(OperateError::Unknown)?;
-            if let Expect::Version(version) = expect
-                && version != sale.version
-            {
+            let sale = self.latest_sale(id, expect).await?;
+            if contradicts(expect, sale.version) {
                 return Err(OperateError::Stale { found: Some(sale.version) });
             }
             let document = patched(&*sale.document, patch)?;
             match self.write_sale(&document, Expect::Version(sale.version)).await {
                 // Another instance wrote in between: see what, and patch that.
-                Err(OperateError::Stale { .. }) => self.refresh().await?,
+                Err(OperateError::Stale { .. }) => drop(self.refresh().await?),
                 other => return other,
             }
         }
@@ -97,7 +95,7 @@ impl Instance {
     /// # Errors
     /// As for [`Instance::put_sale`]; `Conflict` where units are held and that is to be respected.
     pub async fn delete_sale(self: &Arc<Self>, id: &str, expect: Expect, holds: LiveHolds) -> Result<(), OperateError> {
-        let sale = self.sale(id).ok_or(OperateError::Unknown)?;
+        let sale = self.latest_sale(id, expect).await?;
         let instance = Arc::clone(self);
         // In a task of its own: a caller that goes away in the middle leaves no half.
         let deleting = self.options.runtime.spawn(async move { instance.forget_sale(&sale, expect, holds).await });
@@ -106,19 +104,27 @@ impl Instance {
 
     async fn forget_sale(&self, sale: &LiveSale, expect: Expect, holds: LiveHolds) -> Result<(), OperateError> {
         let _operating = self.operating.lock().await;
-        let held = sale.lane.submit(Command::Tick).await?.header.map_or(0, |header| header.held);
-        if held > 0 && holds == LiveHolds::Respect {
-            return Err(OperateError::Conflict(format!(
-                "{held} units are held, and their buyers may be paying: set closes_at and wait for them, or send \
-                 If-Match to delete the sale all the same"
-            )));
+        if holds == LiveHolds::Respect {
+            respect_holds(sale).await?;
         }
         // The catalog first: nobody configures the sale again after that, and what a crash leaves behind in the store
         // makes way for the next sale of this id, which is born later.
         self.documents.delete(Kind::Sale, sale.id.to_string(), expect, 0).await?;
         let refreshed = self.refresh().await;
-        sale.lane.submit(Command::Delete { born: sale.born }).await?;
-        refreshed
+        match sale.lane.submit(Command::Delete { born: sale.born }).await {
+            // What the store still has of a lost one makes way like what a crash leaves.
+            Ok(_) | Err(StoreError::NeedsOperator) => {}
+            Err(error) => return Err(error.into()),
+        }
+        refreshed.map(drop)
+    }
+
+    /// The sale of that id as operators mean it: another instance may have made or changed it just now.
+    async fn latest_sale(&self, id: &str, expect: Expect) -> Result<Arc<LiveSale>, OperateError> {
+        if self.sale(id).is_none_or(|sale| contradicts(expect, sale.version)) {
+            self.refresh().await?;
+        }
+        self.sale(id).ok_or(OperateError::Unknown)
     }
 
     /// Adds units to an item, or withdraws some that are available; `id` makes it happen once however often it is sent.
@@ -134,7 +140,7 @@ impl Instance {
         sku: &Sku,
         delta: i64,
     ) -> Result<Item, OperateError> {
-        let sale = self.sale(sale).ok_or(OperateError::Unknown)?;
+        let sale = self.latest_sale(sale, Expect::Any).await?;
         let answer = sale.lane.submit(Command::Restock { id, sku: sku.clone(), delta }).await?;
         if let Outcome::Refused(refusal) = answer.outcome {
             return Err(OperateError::Refused(refusal));
@@ -162,13 +168,19 @@ impl Instance {
     }
 }
 
-/// Whether a write that expects this can't be meant for the version that stands there.
-fn contradicts(expect: Expect, found: u64) -> bool {
-    match expect {
-        Expect::Any => false,
-        Expect::Absent => true,
-        Expect::Version(version) => version != found,
-    }
+/// Refuses to go on while buyers hold units of a sale, or may: of a lost one nobody knows.
+async fn respect_holds(sale: &LiveSale) -> Result<(), OperateError> {
+    let who = match sale.lane.submit(Command::Tick).await {
+        Ok(answer) => match answer.header.map_or(0, |header| header.held) {
+            0 => return Ok(()),
+            held => format!("{held} units are held, and their buyers may be paying: set closes_at and wait for them"),
+        },
+        Err(StoreError::NeedsOperator) => {
+            "the store has lost this sale, and nobody knows what was sold and held: settle that with your buyers".to_owned()
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Err(OperateError::Conflict(format!("{who}, or send If-Match to delete the sale all the same")))
 }
 
 /// Asks the stock whether it could obey a document.

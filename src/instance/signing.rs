@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{Instance, OperateError, Options, documents::Documents};
+use super::{
+    Instance, OperateError, Options,
+    documents::{self, Documents},
+};
 use crate::{
     store::{
         StoreError,
@@ -48,14 +51,27 @@ pub(super) async fn keep(
     for slot in &plan.publish {
         publish(documents, *slot, now).await?;
     }
-    for slot in &plan.retire {
-        match documents.delete(Kind::SigningKey, slot.document_id(), Expect::Any, 0).await {
+    if !plan.retire.is_empty() {
+        retire(documents, &plan.retire).await?;
+    }
+    Ok(plan)
+}
+
+/// Removes these keys, under whatever names they stand.
+async fn retire(documents: &Documents, kids: &[String]) -> Result<(), OperateError> {
+    for entry in documents.list(0).await?.entries.unwrap_or_default() {
+        let is_key = entry.kind == Kind::SigningKey;
+        let key = is_key.then(|| documents::read::<SigningKey>(&entry)).flatten();
+        if key.is_none_or(|key| !kids.contains(&key.kid)) {
+            continue;
+        }
+        match documents.delete(Kind::SigningKey, entry.id, Expect::Any, 0).await {
             // Another instance was first.
             Ok(()) | Err(OperateError::Unknown) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(plan)
+    Ok(())
 }
 
 /// Makes the key of a slot, unless another instance made it meanwhile: then that one is the key.
@@ -80,7 +96,7 @@ impl Instance {
     pub(super) async fn keep_signing_keys(&self) -> Result<(), OperateError> {
         let stored = self.directory.load_full();
         let plan = keep(&self.documents, &self.options, &stored.signing, self.clock.now()).await?;
-        if plan == Plan::default() { Ok(()) } else { self.refresh().await }
+        if plan == Plan::default() { Ok(()) } else { self.refresh().await.map(drop) }
     }
 
     /// Replaces the key of every purpose now, whatever its age, without waiting for the next to be due: as after a leak

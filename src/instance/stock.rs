@@ -40,8 +40,9 @@ const PAGES_AT_ONCE: usize = 10;
 /// How many sales are looked at, or sessions ended, at a time.
 const AT_ONCE: usize = 32;
 
-/// How far the events of each sale have been looked through for sessions to end: its birth, and its last event.
-pub(super) type Followed = HashMap<SaleId, (u64, u64)>;
+/// How far the events of each sale have been looked through for sessions to end: its birth and term, and the last event.
+/// In another term they are gone through from the beginning: to end a session again changes nothing.
+pub(super) type Followed = HashMap<SaleId, ((u64, u64), u64)>;
 
 /// A sale, the rooms that are to know its stock, and those whose sessions a purchase ends.
 struct Follow {
@@ -89,8 +90,9 @@ impl Instance {
 
     async fn follow_sale(&self, follow: &Follow) -> Result<(), StoreError> {
         let Some(header) = self.header_of(follow).await? else { return Ok(()) };
-        if header.born != follow.sale.born {
-            // The sale of before, still to be configured anew.
+        if header.born != follow.sale.born || follow.sale.needs_operator() {
+            // The sale of before, still to be configured anew; or one that nobody knows anything of: a line that waits for
+            // units hears nothing, and waits.
             return Ok(());
         }
         for room in &follow.told {
@@ -117,7 +119,12 @@ impl Instance {
         for _ in 0..PAGES_AT_ONCE {
             let Some(view) = room.lane.view() else { return Ok(()) };
             let known = view.stock.filter(|stock| stock.born == header.born);
-            if let Some(stock) = known.filter(|stock| stock.seq >= header.seq) {
+            if known.is_some_and(|stock| stock.term < header.term) {
+                // The store lost some events and tells the others again under numbers of their own. Who reserved is not
+                // gone through again: of a grant without a session's name nobody could tell whether it counted before.
+                return self.say(room, sale, header, header.seq, Vec::new()).await;
+            }
+            if let Some(stock) = known.filter(|stock| stock.term > header.term || stock.seq >= header.seq) {
                 let is_other = stock.seq == header.seq && stock.phase != phase(sale, header, self.clock.now());
                 let is_due = is_other || is_to_hear_again(room, self.clock.now());
                 return if is_due { self.say(room, sale, header, header.seq, Vec::new()).await } else { Ok(()) };
@@ -151,8 +158,7 @@ impl Instance {
         let news = StockNews {
             sale: sale.id.clone(),
             born: header.born,
-            // One store, one history: terms begin with stores that can lose some of theirs.
-            term: 0,
+            term: header.term,
             seq,
             available: header.available,
             held: header.held,
@@ -164,9 +170,9 @@ impl Instance {
 
     /// Ends the sessions of those who have bought the whole of a reservation since this last looked.
     async fn end_sessions(&self, follow: &Follow, header: Header) -> Result<(), StoreError> {
-        let (id, born) = (&follow.sale.id, header.born);
+        let (id, history) = (&follow.sale.id, (header.born, header.term));
         let mut after = match self.followed().get(id) {
-            Some((known, seq)) if *known == born => *seq,
+            Some((known, seq)) if *known == history => *seq,
             _ => 0,
         };
         while after < header.seq {
@@ -179,7 +185,7 @@ impl Instance {
                 try_join_all(ends).await?;
             }
             after = last;
-            self.followed().insert(id.clone(), (born, after));
+            self.followed().insert(id.clone(), (history, after));
         }
         Ok(())
     }

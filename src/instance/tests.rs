@@ -56,8 +56,10 @@ fn new_key(scopes: &[Scope]) -> NewKey {
     NewKey { name: "a key".to_owned(), scopes: scopes.iter().copied().collect(), rooms: None, sales: None }
 }
 
+mod redis;
 mod rooms;
 mod sales;
+mod several;
 mod stock;
 
 mod keys {

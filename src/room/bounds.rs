@@ -75,6 +75,8 @@ pub const ALLOWED_HOSTS_MAX: usize = 50;
 pub const CALLS_PER_WINDOW: u64 = 240;
 /// Checkpoints in all, when windows and modes keep changing: beyond it calls merge whatever their kind.
 pub const CALLS_MAX: usize = 2048;
+/// Calls are one checkpoint only if all between them is resolved, admitted past the line or given back: so much is looked at.
+pub const CALLS_GAP_MAX: u64 = 64;
 
 /// With a stock gate that holds, stock that nobody has confirmed for so long is not relied on.
 pub const STOCK_STALE_MS: u64 = 2000;

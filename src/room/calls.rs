@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    bounds::{CALLS_MAX, CALLS_PER_WINDOW},
+    bounds::{CALLS_GAP_MAX, CALLS_MAX, CALLS_PER_WINDOW},
+    claimed::Claimed,
     command::Position,
 };
 use crate::time::UnixMs;
@@ -28,6 +29,14 @@ pub struct Call {
     pub cost: Cost,
 }
 
+/// Positions just called.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    pub first: Position,
+    pub last: Position,
+    pub cost: Cost,
+}
+
 /// All open calls. Deadlines need not rise with the positions: a shorter claim window keeps older promises.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Calls {
@@ -36,16 +45,18 @@ pub struct Calls {
 }
 
 impl Calls {
-    /// Adds a call of `first..=last`, the positions right after the last call's, made at `now`.
+    /// Adds a call made at `now`, of positions after all that were called before.
     ///
     /// Its deadline is rounded up to a 240th of the window: calls of one such slot share a checkpoint, and a
-    /// promised deadline never moves.
-    pub fn add(&mut self, first: Position, last: Position, now: UnixMs, window_ms: u64, cost: Cost) {
+    /// promised deadline never moves. They do so only where all between them is `resolved`: positions that have lapsed
+    /// meanwhile must not be called again.
+    pub fn add(&mut self, made: Made, now: UnixMs, window_ms: u64, resolved: &Claimed) {
         let slot_ms = (window_ms / CALLS_PER_WINDOW).max(1);
         let deadline = UnixMs(now.plus_ms(window_ms).0.div_ceil(slot_ms) * slot_ms);
-        let mut call = Call { first, last, deadline, cost };
+        let mut call = Call { first: made.first, last: made.last, deadline, cost: made.cost };
         let full = self.by_last.len() >= CALLS_MAX;
-        if let Some(before) = self.latest().filter(|b| full || (b.deadline == deadline && b.cost == cost)) {
+        let is_like = |before: &Call| full || (before.deadline == deadline && before.cost == made.cost);
+        if let Some(before) = self.latest().filter(|b| is_like(b) && are_neighbours(b.last, made.first, resolved)) {
             self.remove(before);
             call = merged(before, call);
         }
@@ -80,6 +91,11 @@ impl Calls {
         self.by_last.remove(&call.last);
         self.by_deadline.remove(&(call.deadline, call.last));
     }
+}
+
+/// Whether nobody who stands between could be called again by mistake.
+fn are_neighbours(last: Position, first: Position, resolved: &Claimed) -> bool {
+    first - last - 1 <= CALLS_GAP_MAX && resolved.next_unset(last + 1, first - 1).is_none()
 }
 
 /// One call of two neighbours. Nobody's deadline gets shorter, and no permit comes back that was not spent.

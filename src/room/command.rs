@@ -37,8 +37,9 @@ pub enum Command {
     /// that any instance may send it at any time. A `first_epoch` above the room's epoch starts a fresh
     /// line: the id was deleted and made again.
     Configure { version: u64, first_epoch: Epoch, rules: Rules },
-    /// Forgets the room. The catalog remembers its epoch.
-    Delete,
+    /// Forgets the room, if its epoch is not above `last_epoch`: so a deletion that arrives late does not take the next
+    /// room of this id with it. The catalog remembers the epoch.
+    Delete { last_epoch: Epoch },
     /// Empties the line and ends the sessions: the epoch rises, older tickets and passes are void.
     Reset,
     /// Brings the room to `now`; every other command does so first by itself.

@@ -15,11 +15,12 @@ use super::{
     calls::Calls,
     claimed::Claimed,
     command::{Command, Epoch, Outcome, Position, Refusal},
+    figures::Figures,
     pace::Observed,
     sessions::Sessions,
     settings::{Mode, Rules, StockGate},
     stock::Stock,
-    view::{HeldBack, Phase, View},
+    view::{Phase, View},
 };
 use crate::time::UnixMs;
 
@@ -73,50 +74,47 @@ impl Room {
     pub fn apply(room: &mut Option<Room>, now: UnixMs, command: &Command) -> Applied {
         match (room.as_mut(), command) {
             (Some(room), Command::Configure { version, first_epoch, rules }) => {
-                room.configure(room.at(now), *version, *first_epoch, rules)
+                room.configure(room.figures().at(now), *version, *first_epoch, rules)
             }
             (None, Command::Configure { version, first_epoch, rules }) => {
                 let now = UnixMs(now.0.min(TIME_MAX_MS));
                 *room = Some(Self::new(now, *version, *first_epoch, rules.bounded()));
                 Applied::changed(Outcome::Done)
             }
-            (Some(_), Command::Delete) => {
+            (Some(it), Command::Delete { last_epoch }) if it.epoch <= *last_epoch => {
                 *room = None;
                 Applied::changed(Outcome::Done)
             }
-            (None, Command::Delete) => Applied::unchanged(Outcome::Done),
-            (Some(room), Command::SetStock(news)) => room.set_stock(room.at(now), news),
-            (Some(room), Command::ForgetStock) => room.forget_stock(room.at(now)),
-            (Some(room), command) => room.step(room.at(now), command),
+            (_, Command::Delete { .. }) => Applied::unchanged(Outcome::Done),
+            (Some(room), Command::SetStock(news)) => room.set_stock(room.figures().at(now), news),
+            (Some(room), Command::ForgetStock) => room.forget_stock(room.figures().at(now)),
+            (Some(room), command) => room.step(room.figures().at(now), command),
             (None, _) => Applied::refused(Refusal::UnknownRoom),
         }
     }
 
     /// What the room shows of itself at `now`.
     pub fn view(&self, now: UnixMs) -> View {
-        let now = self.at(now);
-        let standing_ms = if self.head < self.tail { self.moving_ms(now) } else { 0 };
-        View {
-            now,
-            version: self.version,
-            epoch: self.epoch,
+        self.figures().view(now)
+    }
+
+    /// The room's figures, as of its last change.
+    pub fn figures(&self) -> Figures<'_> {
+        Figures {
             term: 0,
-            phase: self.phase(now),
-            mode: self.rules.mode,
-            rate_per_minute: self.rules.rate_per_minute,
-            opens_at: self.rules.opens_at,
-            closes_at: self.rules.closes_at,
+            version: self.version,
+            rules: &self.rules,
+            epoch: self.epoch,
+            last: self.last,
             tail: self.tail,
             head: self.head,
             entered: self.entered,
             lapsed: self.lapsed,
+            credit: self.credit,
             inside: self.sessions.count(),
-            pace: self.observed.pace(now, standing_ms, self.rules.rate_per_minute),
-            entering_per_minute: self.observed.entering_per_minute(now),
-            held_back: self.held_back(now),
-            decaying: self.observed.is_decaying(now),
-            stock: self.stock,
             undecided: self.sessions.undecided(),
+            observed: &self.observed,
+            stock: self.stock,
         }
     }
 
@@ -139,11 +137,6 @@ impl Room {
         }
     }
 
-    /// The room's time at `now`: never before its last change, never past the end of time.
-    fn at(&self, now: UnixMs) -> UnixMs {
-        UnixMs(now.0.min(TIME_MAX_MS)).max(self.last)
-    }
-
     fn step(&mut self, now: UnixMs, command: &Command) -> Applied {
         let ticked = self.tick(now);
         let mut applied = match *command {
@@ -158,7 +151,7 @@ impl Room {
             Command::Finish { session } => self.finish(now, session),
             Command::Reset => self.reset(now),
             // These were told apart before.
-            Command::SetStock(_) | Command::ForgetStock | Command::Configure { .. } | Command::Delete => {
+            Command::SetStock(_) | Command::ForgetStock | Command::Configure { .. } | Command::Delete { .. } => {
                 Applied::unchanged(Outcome::Done)
             }
             Command::Tick => Applied::unchanged(Outcome::Done),
@@ -205,35 +198,8 @@ impl Room {
         Applied::changed(Outcome::Done)
     }
 
-    /// What the room is doing at `now`. A closed room is closed whatever else, then the opening comes before the mode.
     fn phase(&self, now: UnixMs) -> Phase {
-        let closed = self.rules.mode == Mode::Closed || self.rules.closes_at.is_some_and(|at| at <= now);
-        match self.rules.mode {
-            _ if closed => Phase::Closed,
-            _ if self.rules.opens_at.is_some_and(|at| now < at) => Phase::Scheduled,
-            Mode::Open => Phase::Free,
-            Mode::Hold => Phase::Paused,
-            Mode::Queue | Mode::Closed => Phase::Running,
-        }
-    }
-
-    /// Positions called whose visitors may still claim.
-    fn outstanding(&self) -> u64 {
-        self.head - self.entered - self.lapsed
-    }
-
-    fn held_back(&self, now: UnixMs) -> Option<HeldBack> {
-        if self.phase(now) != Phase::Running || self.head == self.tail {
-            None
-        } else if self.spare_places() == 0 {
-            Some(HeldBack::ShopFull)
-        } else if self.spare_units(now) == 0 {
-            Some(HeldBack::Stock)
-        } else if self.units_to_ceiling() < super::bounds::PERMIT {
-            Some(HeldBack::NoShows)
-        } else {
-            None
-        }
+        self.figures().phase(now)
     }
 
     /// Whether `count` more positions can be issued.

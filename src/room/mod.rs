@@ -2,7 +2,7 @@
 //!
 //! [`settings`] is the document an operator writes, [`command`] what can be asked of a room and what it
 //! answers, [`mod@line`] the state machine itself, `calls`, `claimed`, `sessions` and [`pace`] its parts,
-//! [`stock`] what it knows of the sale behind it, [`view`] what it shows of itself, [`estimate`] how long a visitor will
+//! [`stock`] what it knows of the sale behind it, [`Figures`] its counters, [`view`] what it shows of itself, [`estimate`] how long a visitor will
 //! wait and whether anything will be left, [`bounds`] every limit of these.
 
 pub mod bounds;
@@ -10,6 +10,7 @@ mod calls;
 mod claimed;
 pub mod command;
 pub mod estimate;
+mod figures;
 pub mod line;
 pub mod pace;
 mod sessions;
@@ -19,6 +20,7 @@ mod validate;
 pub mod view;
 
 pub use command::{Command, Epoch, Holder, Outcome, Place, Position, Refusal, Session, SessionRef, Standing, Tag};
+pub use figures::Figures;
 pub use line::{Applied, Room};
 pub use settings::{Document, Mode, Rules, StockGate};
 pub use stock::{Grant, SalePhase, Stock, StockNews};
@@ -27,4 +29,4 @@ pub use view::{HeldBack, Phase, View};
 
 /// The version of the line's behaviour. To be raised whenever the same commands at the same times would leave
 /// another state than before: a store must not replay what was written under other rules.
-pub const RULES_VERSION: u64 = 3;
+pub const RULES_VERSION: u64 = 4;

@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::time::UnixMs;
 
 /// A bucket is long enough to hold several ticks and short enough that leaving the past is no jump.
-const BUCKET_MS: u64 = 10_000;
+pub const BUCKET_MS: u64 = 10_000;
 /// The recent past: five minutes.
-const BUCKETS: u64 = 30;
+pub const BUCKETS: u64 = 30;
 /// Entries a minute are counted over the last whole minute of buckets.
 const MINUTE_BUCKETS: u64 = 60_000 / BUCKET_MS;
 /// What is observed counts whole once it covers a minute …
@@ -40,14 +40,15 @@ pub struct Pace {
     pub high_milli: u64,
 }
 
+/// What was observed in one stretch of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Bucket {
+pub struct Bucket {
     /// How long a line stood and was to move.
-    stood_ms: u64,
+    pub stood_ms: u64,
     /// Positions the head moved by in that time.
-    moved: u64,
+    pub moved: u64,
     /// Positions claimed.
-    entered: u64,
+    pub entered: u64,
 }
 
 impl Bucket {
@@ -64,6 +65,13 @@ impl Bucket {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
     buckets: BTreeMap<u64, Bucket>,
+}
+
+impl FromIterator<(u64, Bucket)> for Observed {
+    /// The recent past as another store keeps it: buckets by their number, counted from 1970.
+    fn from_iter<I: IntoIterator<Item = (u64, Bucket)>>(buckets: I) -> Self {
+        Self { buckets: buckets.into_iter().collect() }
+    }
 }
 
 impl Observed {

@@ -213,7 +213,7 @@ pub fn check_lines(lines: &[Line]) -> Result<(), Refusal> {
 }
 
 /// The lines with the same SKU summed.
-pub(super) fn sum(lines: &[Line]) -> Units {
+pub fn sum(lines: &[Line]) -> Units {
     let mut units = BTreeMap::new();
     for line in lines {
         *units.entry(line.sku.clone()).or_default() += line.quantity;

@@ -9,7 +9,7 @@ use super::{
     outbox::{EventKind, Outbox, Units},
     rows::{RowKey, Touched},
     settings::Rules,
-    view::{Header, Item, Phase, View},
+    view::{Figures, Header, Item, Phase, View},
 };
 use crate::time::UnixMs;
 
@@ -378,34 +378,26 @@ impl Sale {
     }
 
     pub(super) fn phase(&self, now: UnixMs) -> Phase {
-        match (self.rules.opens_at, self.rules.closes_at) {
-            (_, Some(closes)) if closes <= now => Phase::Closed,
-            (Some(opens), _) if now < opens => Phase::Scheduled,
-            _ => Phase::Open,
-        }
+        self.figures().phase(now)
     }
 
     /// All items as of `now`.
     pub fn view(&self, now: UnixMs) -> View {
-        let now = now.max(self.last);
-        View {
-            now,
-            version: self.version,
-            born: self.born,
-            phase: self.phase(now),
-            items: self.items(),
-            seq: self.outbox.seq(),
-        }
+        self.figures().view(now, self.items())
     }
 
     /// What every answer carries; its cost does not grow with the number of SKUs.
     pub fn header(&self, now: UnixMs) -> Header {
-        let now = now.max(self.last);
-        Header {
-            now,
+        self.figures().header(now)
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            last: self.last,
             version: self.version,
             born: self.born,
-            phase: self.phase(now),
+            opens_at: self.rules.opens_at,
+            closes_at: self.rules.closes_at,
             available: self.available,
             held: self.held,
             seq: self.outbox.seq(),

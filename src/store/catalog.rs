@@ -1,5 +1,8 @@
 //! The catalog: the documents all instances share (rooms, sales, API keys, signing keys), each with a version,
-//! pure like the room: it runs in the embedded store's thread, and a script does the same in Redis.
+//! pure like the room: it runs in the embedded store's thread, and in every instance where the store is shared. What
+//! two of them remember of it is brought together by [`Catalog::merge`].
+
+mod merge;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +27,9 @@ pub struct Entry {
     /// For a room: the epoch its line starts with, above that of any room deleted before. For everything else: the
     /// version that its first document had, so that a deleted one of the same id is told from it.
     pub first_epoch: u64,
+    /// Whether the store has made what the document describes: it makes a sale once, and one that it has lost never
+    /// again by itself.
+    pub made: bool,
     /// The document as JSON text.
     pub body: String,
 }
@@ -48,6 +54,12 @@ pub enum Command {
     Delete { kind: Kind, id: String, expect: Expect, last_epoch: u64 },
     /// All documents, if anything changed after revision `known`.
     List { known: u64 },
+    /// The store has made what this document describes, of the documents of that id the one first written as `born`.
+    /// Its version stays.
+    Made { kind: Kind, id: String, born: u64 },
+    /// Gives a document a version above `above`, if it has none: what it describes obeys a later one, of which the
+    /// catalog lost the document.
+    Lift { kind: Kind, id: String, above: u64 },
 }
 
 /// What came of a command.
@@ -59,6 +71,7 @@ pub enum Outcome {
         created: bool,
     },
     Deleted,
+    Done,
     /// `entries` is none where nothing changed since the revision the caller knows.
     Listed {
         revision: u64,
@@ -82,13 +95,28 @@ pub const fn limit(kind: Kind) -> usize {
     }
 }
 
+/// The most deletions that are remembered: more than operators make in the time that a store may have forgotten.
+pub const TOMBSTONES_MAX: usize = 1_000;
+
+/// What a document is found by.
+pub type Name = (Kind, String);
+
+/// A document or a deletion, as another memory of the catalog tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Document(Entry),
+    Deletion(Name, u64),
+}
+
 /// All documents, and the revision that counts their changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalog {
     revision: u64,
     /// The highest epoch of any deleted room: a new one starts above it, so that old tickets are void there.
     retired_epoch: u64,
-    entries: BTreeMap<(Kind, String), Entry>,
+    entries: BTreeMap<Name, Entry>,
+    /// The latest deletions, each with the revision it made: so that a deletion is told from a document never heard of.
+    tombstones: BTreeMap<Name, u64>,
 }
 
 impl Catalog {
@@ -97,12 +125,48 @@ impl Catalog {
         self.revision
     }
 
+    /// The highest epoch of any deleted room.
+    pub fn retired_epoch(&self) -> u64 {
+        self.retired_epoch
+    }
+
+    /// All documents by their names.
+    pub fn entries(&self) -> &BTreeMap<Name, Entry> {
+        &self.entries
+    }
+
+    /// The deletions that are remembered, each with the revision it made.
+    pub fn tombstones(&self) -> &BTreeMap<Name, u64> {
+        &self.tombstones
+    }
+
+    /// Becomes a later state of itself, by what has changed until then.
+    pub fn learn(&mut self, changes: Vec<Change>, revision: u64, retired_epoch: u64) {
+        for change in changes {
+            match change {
+                Change::Document(entry) => {
+                    let name = (entry.kind, entry.id.clone());
+                    self.tombstones.remove(&name);
+                    self.entries.insert(name, entry);
+                }
+                Change::Deletion(name, version) => {
+                    self.entries.remove(&name);
+                    self.tombstones.insert(name, version);
+                }
+            }
+        }
+        self.drop_old_tombstones();
+        (self.revision, self.retired_epoch) = (revision, retired_epoch);
+    }
+
     /// Applies one command.
     pub fn apply(&mut self, command: &Command) -> Outcome {
         match command {
             Command::Put { kind, id, body, expect } => self.put(*kind, id, body, *expect),
             Command::Delete { kind, id, expect, last_epoch } => self.delete(*kind, id, *expect, *last_epoch),
             Command::List { known } => self.list(*known),
+            Command::Made { kind, id, born } => self.note_made(*kind, id, *born),
+            Command::Lift { kind, id, above } => self.lift(*kind, id, *above),
         }
     }
 
@@ -124,7 +188,9 @@ impl Catalog {
             Kind::Sale | Kind::ApiKey | Kind::SigningKey => self.revision,
         };
         let first_epoch = found.map_or(born, |entry| entry.first_epoch);
-        let entry = Entry { kind, id: id.to_owned(), version: self.revision, first_epoch, body: body.to_owned() };
+        let made = found.is_some_and(|entry| entry.made);
+        let entry = Entry { kind, id: id.to_owned(), version: self.revision, first_epoch, made, body: body.to_owned() };
+        self.tombstones.remove(&key);
         self.entries.insert(key, entry.clone());
         Outcome::Put { entry, created }
     }
@@ -139,8 +205,37 @@ impl Catalog {
                 self.entries.remove(&key);
                 self.revision += 1;
                 self.retired_epoch = self.retired_epoch.max(last_epoch);
+                self.tombstones.insert(key, self.revision);
+                self.drop_old_tombstones();
                 Outcome::Deleted
             }
+        }
+    }
+
+    fn note_made(&mut self, kind: Kind, id: &str, born: u64) -> Outcome {
+        let found = self.entries.get_mut(&(kind, id.to_owned()));
+        if let Some(entry) = found.filter(|entry| entry.first_epoch == born && !entry.made) {
+            entry.made = true;
+            self.revision += 1;
+        }
+        Outcome::Done
+    }
+
+    fn lift(&mut self, kind: Kind, id: &str, above: u64) -> Outcome {
+        let found = self.entries.get_mut(&(kind, id.to_owned()));
+        if let Some(entry) = found.filter(|entry| entry.version <= above) {
+            self.revision = self.revision.max(above) + 1;
+            entry.version = self.revision;
+        }
+        Outcome::Done
+    }
+
+    /// Forgets the oldest deletions where there are too many.
+    fn drop_old_tombstones(&mut self) {
+        while self.tombstones.len() > TOMBSTONES_MAX {
+            let oldest = self.tombstones.iter().min_by_key(|(name, version)| (**version, *name));
+            let Some(oldest) = oldest.map(|(name, _)| name.clone()) else { return };
+            self.tombstones.remove(&oldest);
         }
     }
 

@@ -6,12 +6,17 @@ pub mod audit;
 pub mod batcher;
 pub mod catalog;
 pub mod embedded;
+pub mod instances;
+pub mod redis;
 pub mod sale_lane;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
+use self::instances::{Announcement, InstanceRow};
 use crate::{
     id::{RoomId, SaleId},
     room::{self, View},
@@ -55,25 +60,82 @@ pub trait Store: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 pub enum Backend {
     Embedded(embedded::Embedded),
+    Redis(redis::RedisStore),
 }
 
 impl Store for Backend {
     async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
         match self {
             Self::Embedded(store) => store.room(id, commands).await,
+            Self::Redis(store) => store.room(id, commands).await,
         }
     }
 
     async fn sale(&self, id: SaleId, commands: Vec<sale::Command>) -> Result<SaleReply, StoreError> {
         match self {
             Self::Embedded(store) => store.sale(id, commands).await,
+            Self::Redis(store) => store.sale(id, commands).await,
         }
     }
 
     async fn catalog(&self, commands: Vec<catalog::Command>) -> Result<Vec<catalog::Outcome>, StoreError> {
         match self {
             Self::Embedded(store) => store.catalog(commands).await,
+            Self::Redis(store) => store.catalog(commands).await,
         }
+    }
+}
+
+impl Backend {
+    /// What an instance on this store calls itself.
+    pub fn instance_id(&self) -> Uuid {
+        match self {
+            Self::Embedded(_) => Uuid::now_v7(),
+            Self::Redis(store) => store.instance_id(),
+        }
+    }
+
+    /// Whether other processes may use the same store.
+    pub fn is_shared(&self) -> bool {
+        match self {
+            Self::Embedded(_) => false,
+            Self::Redis(_) => true,
+        }
+    }
+
+    /// Says that an instance is there and what it obeys: about once a second.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn announce(&self, me: Announcement) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.announce(me),
+            Self::Redis(store) => store.announce(me).await?,
+        }
+        Ok(())
+    }
+
+    /// The instances that share this store, as far as they were there in the last ten minutes and have not left.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn instances(&self) -> Result<Vec<InstanceRow>, StoreError> {
+        match self {
+            Self::Embedded(store) => Ok(store.instances()),
+            Self::Redis(store) => store.instances().await,
+        }
+    }
+
+    /// Says that an instance ends.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn leave(&self, id: Uuid) -> Result<(), StoreError> {
+        match self {
+            Self::Embedded(store) => store.leave(id),
+            Self::Redis(store) => store.leave().await?,
+        }
+        Ok(())
     }
 }
 
@@ -108,6 +170,13 @@ pub enum StoreError {
     /// The store is out of reach or could not write; whether the batch was applied is not known.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store has lost something and is being told it by those who remember: a few seconds. Nothing was applied.
+    #[error("the store is recovering")]
+    Recovering,
+    /// The store has lost the whole sale, or more of it than anybody remembers, and nothing is done before its operator
+    /// has decided. Nothing was applied.
+    #[error("the sale waits for its operator")]
+    NeedsOperator,
 }
 
 impl StoreError {

@@ -1,6 +1,9 @@
 //! The way to one sale.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::{runtime::Handle, sync::watch};
 
@@ -16,9 +19,12 @@ use crate::{
 /// The way to one sale: its queue, and the latest header that any batch brought back. Commands share batches as
 /// those of a room do. `Pending` never comes back from here: the lane sends again while the store expires what is due.
 pub struct SaleLane<S> {
+    sale: SaleId,
     lane: Arc<Lane<S, Sale>>,
     /// The number of the last event that an answer here told of.
     seq: watch::Sender<u64>,
+    /// The store has lost the sale, and its operator has to decide.
+    is_lost: AtomicBool,
 }
 
 /// The answer to one command.
@@ -36,7 +42,9 @@ impl<S: Store> SaleLane<S> {
     /// tells how old is what the lane has learnt of the sale.
     pub fn new(store: S, sale: SaleId, clock: Clock, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
         let seq = watch::channel(0).0;
-        Arc::new(Self { lane: Lane::to_sale(store, sale, clock, runtime, metrics), seq })
+        let name = sale.clone();
+        let lane = Lane::to_sale(store, sale, clock, runtime, metrics);
+        Arc::new(Self { sale: name, lane, seq, is_lost: AtomicBool::new(false) })
     }
 
     /// Queues a command and waits for what came of it. Dropping the future gives up the answer, not the
@@ -46,12 +54,40 @@ impl<S: Store> SaleLane<S> {
     /// [`StoreError::Overloaded`] at once when the queue is full, and after three seconds in which holds that were due
     /// stood in the way; otherwise what the store says.
     pub async fn submit(&self, command: Command) -> Result<SaleAnswer, StoreError> {
-        let answer = self.lane.submit(command).await?;
+        // What is left of a lost sale may be looked at.
+        let proves_life = !matches!(
+            command,
+            Command::Look { .. } | Command::Rules | Command::Items | Command::Walk | Command::Events { .. }
+        );
+        let answer = self.lane.submit(command).await;
+        if matches!(answer, Err(StoreError::NeedsOperator)) {
+            self.lose();
+        }
+        let answer = answer?;
         let header = answer.view.as_deref().copied();
         if let Some(header) = header {
             self.tell(header.seq);
+            if proves_life && self.is_lost() {
+                self.is_lost.store(false, Ordering::Relaxed);
+                tracing::info!(sale = %self.sale, "the sale is there again");
+            }
         }
         Ok(SaleAnswer { now: answer.now, header, outcome: answer.outcome })
+    }
+
+    /// Whether the store has lost the sale, and does nothing with it before its operator has decided.
+    pub fn is_lost(&self) -> bool {
+        self.is_lost.load(Ordering::Relaxed)
+    }
+
+    /// Says once that the sale is lost.
+    fn lose(&self) {
+        if !self.is_lost.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                sale = %self.sale,
+                "the store has lost this sale, which sells nothing before its operator has decided: see needs_operator"
+            );
+        }
     }
 
     /// Changes whenever answers show that something has happened to the sale: for whoever follows its events. No more than

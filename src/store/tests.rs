@@ -163,8 +163,8 @@ async fn one_claim_one_session<S: Store>(store: &S, time: &Time) {
 async fn a_room_can_go_and_come_again<S: Store>(store: &S) {
     configure(store, "phoenix", 1).await;
     store.room(id("phoenix"), vec![JOIN, JOIN]).await.unwrap();
-    let reply = store.room(id("phoenix"), vec![Command::Delete]).await.unwrap();
-    assert_eq!((reply.outcomes, reply.view), (vec![Outcome::Done], None));
+    let reply = store.room(id("phoenix"), vec![Command::Delete { last_epoch: 0 }, Command::Delete { last_epoch: 1 }]).await.unwrap();
+    assert_eq!((reply.outcomes, reply.view), (vec![Outcome::Done; 2], None));
     configure(store, "phoenix", 2).await;
     let reply = store.room(id("phoenix"), vec![JOIN]).await.unwrap();
     assert_eq!(reply.outcomes, [Outcome::Joined { epoch: 2, first: 1, count: 1 }]);
@@ -286,7 +286,7 @@ pub fn random_command(rng: &mut StdRng) -> Command {
             let rules = Rules { rate_per_minute, max_active: Some(20), claim_window_ms: 20_000, ..rules() };
             Command::Configure { version: rng.random_range(1..1_000), first_epoch: 1, rules }
         }
-        4 => Command::Delete,
+        4 => Command::Delete { last_epoch: rng.random_range(0..4) },
         5 => Command::Reset,
         6..20 => Command::Tick,
         20..45 => Command::Join { count: rng.random_range(1..4) },

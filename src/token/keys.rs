@@ -167,7 +167,7 @@ pub struct Plan {
     /// Keys to make, with [`generate`], and to publish if nobody else did meanwhile.
     pub publish: Vec<Slot>,
     /// Keys that no living token was signed with: to be forgotten.
-    pub retire: Vec<Slot>,
+    pub retire: Vec<String>,
 }
 
 /// What is to be done about these keys at `now`. Nothing, most of the time.
@@ -175,7 +175,8 @@ pub fn plan(now: UnixMs, keys: &[SigningKey], policy: Policy) -> Plan {
     let mut plan = Plan::default();
     for purpose in Purpose::ALL {
         let mut mine: Vec<&SigningKey> = keys.iter().filter(|key| key.purpose == purpose).collect();
-        mine.sort_by_key(|key| key.generation);
+        // The kid breaks the tie where two memories of the catalog each had made a key.
+        mine.sort_by(|a, b| (a.generation, &a.kid).cmp(&(b.generation, &b.kid)));
         match mine.last() {
             None => plan.publish.push(Slot { purpose, generation: 1 }),
             Some(newest) if now.since(newest.signs_from) >= policy.rotate_every_ms => {
@@ -188,7 +189,7 @@ pub fn plan(now: UnixMs, keys: &[SigningKey], policy: Policy) -> Plan {
         let kept_ms = purpose.longest_life_ms() + CLOCK_SKEW_MS + PUBLISHED_BEFORE_MS;
         for pair in mine.windows(2) {
             if pair[1].signs_from.plus_ms(kept_ms) <= now {
-                plan.retire.push(pair[0].slot());
+                plan.retire.push(pair[0].kid.clone());
             }
         }
     }

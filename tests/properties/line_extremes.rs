@@ -95,7 +95,7 @@ fn command() -> impl Strategy<Value = Command> {
         1 => Just(Command::ForgetStock),
         2 => Just(Command::Tick),
         1 => Just(Command::Reset),
-        1 => Just(Command::Delete),
+        1 => Just(Command::Delete { last_epoch: u64::MAX }),
     ]
 }
 

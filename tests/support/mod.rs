@@ -9,6 +9,7 @@
 pub mod browser;
 pub mod client;
 pub mod process;
+pub mod redis;
 pub mod server;
 pub mod shop;
 

@@ -21,7 +21,7 @@ async fn a_live_process_with_a_store_is_ready() {
 #[actix_web::test]
 async fn without_a_store_the_process_lives_and_is_not_ready() {
     let bench = Bench::new().await;
-    let Backend::Embedded(store) = bench.context.instance.store();
+    let Backend::Embedded(store) = bench.context.instance.store() else { unreachable!("on Redis") };
     store.close().await.unwrap();
     assert_eq!(bench.send(Surface::All, TestRequest::get().uri("/healthz")).await.status, 200);
     let reply = bench.send(Surface::All, TestRequest::get().uri("/readyz")).await;

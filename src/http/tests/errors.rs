@@ -193,3 +193,17 @@ async fn routes_are_measured_by_their_pattern() {
     assert!(text.contains(r#"dropgate_http_request_seconds_count{route="/v1/rooms/{room}/status",method="GET"} 2"#));
     assert!(!text.contains("secret-room"), "no id is ever a label");
 }
+
+#[test]
+fn what_a_store_says_is_told_by_what_the_caller_can_do() {
+    use crate::{http::problem::Problem, store::StoreError};
+    let told = |error: StoreError| {
+        let problem = Problem::from(error);
+        let reason = problem.fields.get("reason").and_then(|reason| reason.as_str()).map(str::to_owned);
+        (problem.code.status_number(), problem.code.as_str(), problem.retry_after_seconds.is_some(), reason)
+    };
+    assert_eq!(told(StoreError::Overloaded), (503, "overloaded", true, None));
+    assert_eq!(told(StoreError::Unavailable("it".to_owned())), (503, "store_unavailable", true, None));
+    assert_eq!(told(StoreError::Recovering), (503, "recovering", true, None));
+    assert_eq!(told(StoreError::NeedsOperator), (403, "sale_closed", false, Some("needs_operator".to_owned())));
+}

@@ -27,7 +27,7 @@ async fn it_says_what_the_contract_promises() {
     let pace = body["pace_per_minute"].take();
     assert!(pace["low"].as_f64() < pace["high"].as_f64(), "{pace}");
     let expected = json!({
-        "room": "main", "state": "running", "mode": "queue", "epoch": 1, "version": body["version"],
+        "room": "main", "state": "running", "mode": "queue", "epoch": 1, "term": 0, "version": body["version"],
         "head": 1, "tail": 2, "waiting": 1, "inside": 0, "rate_per_minute": 90, "entering_per_minute": 0,
         "pace_per_minute": null, "held_back": null, "claim_window_seconds": 30,
         "poll_after_seconds": { "near": 2, "middle": 7, "far": 7 }, "updated_at": "2027-01-15T08:00:00Z",

@@ -162,6 +162,7 @@ async fn rooms_are_ticked_while_time_moves_them_and_left_alone_otherwise() {
     let bench = Bench::new();
     let instance = with_main(&bench).await;
     instance.stop().await;
+    instance.tick_rooms().await;
     let lane = &instance.room("main").unwrap().lane;
     let idle_since = lane.view().unwrap().now;
     bench.pass_ms(1_000);

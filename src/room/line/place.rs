@@ -56,7 +56,7 @@ impl Room {
         if !self.has_room_for(1) {
             return Applied::refused(Refusal::Closed);
         }
-        let to_spare = free || self.callable(now, self.credit_at(now)) > 0;
+        let to_spare = free || self.figures().callable(now, self.credit_at(now)) > 0;
         if self.head < self.tail || !to_spare {
             return Applied::refused(Refusal::LineAhead);
         }

@@ -70,23 +70,4 @@ impl Room {
             Some(_) => {}
         }
     }
-
-    /// How many more may be called for the units there are.
-    pub(super) fn spare_units(&self, now: UnixMs) -> u64 {
-        if self.rules.stock_gate != StockGate::Hold {
-            return u64::MAX;
-        }
-        let meant_for_others = self.outstanding().saturating_add(self.sessions.undecided());
-        let known = self.stock.filter(|stock| now < stock.good_until());
-        known.map_or(0, |stock| stock.reservable().saturating_sub(meant_for_others))
-    }
-
-    /// Until when, after the last change, the stock let the line move.
-    pub(super) fn stocked_until(&self) -> UnixMs {
-        match self.stock {
-            _ if self.rules.stock_gate != StockGate::Hold => UnixMs(u64::MAX),
-            Some(stock) if self.spare_units(self.last) > 0 => stock.good_until(),
-            _ => self.last,
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::room::{
+    HeldBack,
     command::{Holder, Place, Session, SessionRef, Standing, Tag},
     settings::{Rules, StockGate},
 };
@@ -245,6 +246,25 @@ fn a_shorter_claim_window_keeps_older_promises() {
 }
 
 #[test]
+fn what_has_lapsed_is_not_called_again_with_its_neighbours() {
+    let mut bench = Bench::new(Rules { claim_window_ms: 9600, ..rules(600, 5) });
+    bench.send(Command::Join { count: 5 });
+    let short = Rules { claim_window_ms: 1000, ..rules(600, 5) };
+    bench.send(Command::Configure { version: 2, first_epoch: 1, rules: short });
+    bench.after(1000).send(Command::Join { count: 5 });
+    assert_eq!(bench.view().head, 10);
+    // The next call's deadline is that of the first, to the millisecond, and those between have lapsed.
+    let first = (START + 9600).div_ceil(40) * 40;
+    bench.now = first - 1000;
+    bench.send(Command::Join { count: 1 });
+    assert_eq!(bench.look(11), Outcome::Standing(Standing::Called { deadline: UnixMs(first) }));
+    assert_eq!(bench.look(1), Outcome::Standing(Standing::Called { deadline: UnixMs(first) }));
+    assert_eq!(bench.look(6), Outcome::Standing(Standing::Lapsed));
+    bench.after(1000).send(Command::Tick);
+    assert_eq!((bench.view().lapsed, bench.view().outstanding()), (11, 0));
+}
+
+#[test]
 fn only_a_newer_version_configures_and_a_newer_epoch_starts_afresh() {
     let mut bench = Bench::new(rules(60, 1));
     bench.send(Command::Join { count: 5 });
@@ -255,7 +275,7 @@ fn only_a_newer_version_configures_and_a_newer_epoch_starts_afresh() {
     bench.send(Command::Configure { version: 2, first_epoch: 9, rules: rules(60, 1) });
     assert_eq!((bench.view().epoch, bench.view().tail), (9, 0));
     assert_eq!(bench.claim(1), Outcome::Refused(Refusal::Reset));
-    bench.send(Command::Delete);
+    bench.send(Command::Delete { last_epoch: u64::MAX });
     assert_eq!(bench.room, None);
     assert_eq!(bench.claim(1), Outcome::Refused(Refusal::UnknownRoom));
 }

@@ -4,9 +4,8 @@ use super::Room;
 use crate::{
     room::{
         bounds::{GROWTH_MS, PERMIT},
-        calls::Cost,
+        calls::{Cost, Made},
         command::Position,
-        settings::Mode,
         view::Phase,
     },
     time::UnixMs,
@@ -40,7 +39,7 @@ impl Room {
     /// The tick, with something learned before anybody is called: nobody shall be called for what is no longer so.
     pub(super) fn settle_with(&mut self, now: UnixMs, learn: impl FnOnce(&mut Self)) {
         if self.head < self.tail {
-            self.observed.stood(now, self.moving_ms(now));
+            self.observed.stood(now, self.figures().moving_ms(now));
         }
         let before = self.mark();
         self.sessions.end_due(now);
@@ -54,7 +53,7 @@ impl Room {
 
     /// Where the head stands, if a line stands behind it and has been moving.
     fn mark(&self) -> Option<Position> {
-        let moving = self.phase(self.last) == Phase::Running && self.last < self.stocked_until();
+        let moving = self.phase(self.last) == Phase::Running && self.last < self.figures().stocked_until();
         (self.head < self.tail && moving).then_some(self.head)
     }
 
@@ -70,7 +69,7 @@ impl Room {
     pub(super) fn advance(&mut self, now: UnixMs) {
         match self.phase(now) {
             Phase::Running => {
-                let called = self.pass_over(now, self.callable(now, self.credit), Cost::Permit);
+                let called = self.pass_over(now, self.figures().callable(now, self.credit), Cost::Permit);
                 self.credit -= called * PERMIT;
             }
             Phase::Free => {
@@ -84,7 +83,9 @@ impl Room {
     fn would_call(&self, now: UnixMs) -> bool {
         let next_left = || self.claimed.contains(self.head + 1);
         match self.phase(now) {
-            Phase::Running => self.head < self.tail && (next_left() || self.callable(now, self.credit_at(now)) > 0),
+            Phase::Running => {
+                self.head < self.tail && (next_left() || self.figures().callable(now, self.credit_at(now)) > 0)
+            }
             Phase::Free => self.head < self.tail,
             Phase::Scheduled | Phase::Paused | Phase::Closed => false,
         }
@@ -105,7 +106,7 @@ impl Room {
         self.lapsed += count;
         if cost == Cost::Permit {
             let returned = self.credit.saturating_add(count.saturating_mul(PERMIT));
-            self.credit = self.credit.max(returned.min(self.units_to_ceiling_of(0)));
+            self.credit = self.credit.max(returned.min(self.figures().units_to_ceiling_of(0)));
         }
     }
 
@@ -129,39 +130,8 @@ impl Room {
         let ready = self.rules.ready_units();
         let gap = ready + ready.max(self.rules.rate_per_minute * GROWTH_MS);
         let growth = self.rules.rate_per_minute.saturating_mul(ms);
-        let grown = credit.saturating_add(growth).min(gap).min(self.units_to_ceiling_of(0));
+        let grown = credit.saturating_add(growth).min(gap).min(self.figures().units_to_ceiling_of(0));
         credit.max(grown)
-    }
-
-    /// How many may be called with this much credit under the cap and for the units there are.
-    pub(super) fn callable(&self, now: UnixMs, credit: u64) -> u64 {
-        (credit / PERMIT).min(self.spare_places()).min(self.spare_units(now))
-    }
-
-    /// How many more may be called before sessions and unclaimed calls reach the cap.
-    pub(super) fn spare_places(&self) -> u64 {
-        let taken = self.sessions.count() + self.outstanding();
-        self.rules.max_active.map_or(u64::MAX, |cap| cap.saturating_sub(taken))
-    }
-
-    /// Units of credit that may still grow before credit and outstanding calls reach the ceiling.
-    pub(super) fn units_to_ceiling(&self) -> u64 {
-        self.units_to_ceiling_of(self.credit)
-    }
-
-    fn units_to_ceiling_of(&self, credit: u64) -> u64 {
-        let taken = self.outstanding().saturating_mul(PERMIT).saturating_add(credit);
-        self.rules.ceiling_units().saturating_sub(taken)
-    }
-
-    /// For how long since the last change, up to `now`, the line was to move.
-    pub(super) fn moving_ms(&self, now: UnixMs) -> u64 {
-        if self.rules.mode != Mode::Queue {
-            return 0;
-        }
-        let from = self.rules.opens_at.map_or(self.last, |opens| opens.max(self.last));
-        let to = self.rules.closes_at.map_or(now, |closes| closes.min(now)).min(self.stocked_until());
-        to.since(from)
     }
 
     /// Moves the head over up to `limit` positions that wait, and over any given back among and right after them,
@@ -186,7 +156,8 @@ impl Room {
             called += taken;
         }
         if called > 0 {
-            self.calls.add(start + 1, self.head, now, self.rules.claim_window_ms, cost);
+            let made = Made { first: start + 1, last: self.head, cost };
+            self.calls.add(made, now, self.rules.claim_window_ms, &self.claimed);
         }
         called
     }

@@ -54,7 +54,7 @@ impl Aggregate for Sale {
     }
 
     fn is_older(new: &Header, old: &Header) -> bool {
-        let age = |header: &Header| (header.born, header.version, header.seq, header.now);
+        let age = |header: &Header| (header.born, header.term, header.version, header.seq, header.now);
         age(new) < age(old)
     }
 }

@@ -23,13 +23,17 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use self::{
     engine::{Engine, Reply, Request},
     folder::Folder,
 };
 pub use self::{error::OpenError, folder::is_store};
-use super::{RoomReply, SaleReply, Store, StoreError, catalog};
+use super::{
+    RoomReply, SaleReply, Store, StoreError, catalog,
+    instances::{Announcement, InstanceRow, Local},
+};
 use crate::{
     clock::Clock,
     id::{RoomId, SaleId},
@@ -46,6 +50,8 @@ const QUEUE_MAX: usize = 3_000;
 #[derive(Clone)]
 pub struct Embedded {
     requests: SyncSender<Request>,
+    clock: Clock,
+    instances: Local,
 }
 
 impl Embedded {
@@ -54,7 +60,7 @@ impl Embedded {
     /// # Errors
     /// The engine thread can't be started.
     pub fn memory(clock: Clock, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        Self::start(Engine::memory(clock, metrics))
+        Self::start(Engine::memory(clock.clone(), metrics), clock)
     }
 
     /// A durable store in the folder `path`, made if it does not exist: every batch is on disk before it is answered.
@@ -62,16 +68,16 @@ impl Embedded {
     /// # Errors
     /// The folder can't be used, is in use by another process, is damaged, or was written by another version.
     pub fn file(path: &Path, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        Self::start(Engine::file(Folder::take(path)?, clock, metrics)?)
+        Self::start(Engine::file(Folder::take(path)?, clock.clone(), metrics)?, clock)
     }
 
-    fn start(engine: Engine) -> Result<Self, OpenError> {
+    fn start(engine: Engine, clock: Clock) -> Result<Self, OpenError> {
         let (requests, queue) = sync_channel(QUEUE_MAX);
         std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || engine.run(&queue))
             .map_err(OpenError::Thread)?;
-        Ok(Self { requests })
+        Ok(Self { requests, clock, instances: Local::default() })
     }
 
     /// Takes a last snapshot and ends the engine thread; later commands get `Unavailable`.
@@ -80,6 +86,21 @@ impl Embedded {
     /// The snapshot could not be written; what was acknowledged is in the journal all the same.
     pub async fn close(&self) -> Result<(), StoreError> {
         self.ask(|reply| Request::Close { reply }).await
+    }
+
+    /// Says that an instance is there.
+    pub(super) fn announce(&self, me: Announcement) {
+        self.instances.announce(me, self.clock.now());
+    }
+
+    /// The instances on this store.
+    pub(super) fn instances(&self) -> Vec<InstanceRow> {
+        self.instances.list()
+    }
+
+    /// Says that an instance ends.
+    pub(super) fn leave(&self, id: Uuid) {
+        self.instances.leave(id);
     }
 
     /// Sends the engine a request made around the way back, and waits for the answer.

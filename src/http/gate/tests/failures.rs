@@ -136,6 +136,7 @@ async fn a_store_that_is_merely_busy_opens_no_room() {
 
     let open = Gate::with(json!({"on_store_failure": "open"})).await.room();
     assert!(lets_in(&open, &StoreError::Unavailable(String::new())));
+    assert!(lets_in(&open, &StoreError::Recovering), "it can let nobody in for some seconds");
     assert!(!lets_in(&open, &StoreError::Overloaded), "it is busy because there is a crowd");
     let closed = Gate::with(json!({})).await.room();
     assert!(!lets_in(&closed, &StoreError::Unavailable(String::new())));

@@ -66,9 +66,9 @@ pub(super) fn store_on(folder: &TempDir, fault: &Fault, clock: Clock, reload_pau
         folder::builder().create_with_backend(Disk { file: FileBackend::new(file)?, fault: fault.clone() })
     };
     let folder = Folder::take_with(folder.path(), Box::new(open)).unwrap();
-    let mut engine = Engine::file(folder, clock, Arc::new(Metrics::new())).unwrap();
+    let mut engine = Engine::file(folder, clock.clone(), Arc::new(Metrics::new())).unwrap();
     engine.reload_pause = reload_pause;
-    Embedded::start(engine).unwrap()
+    Embedded::start(engine, clock).unwrap()
 }
 
 async fn join(store: &Embedded) -> Result<u64, StoreError> {

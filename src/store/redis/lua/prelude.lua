@@ -1,0 +1,272 @@
+-- What the scripts of rooms and sales begin with: arguments, clock, the overlay that commands see, the one write phase.
+--
+-- A script reads through the overlay and decides in it; nothing is written before everything is decided. So what can go
+-- wrong strikes before the first write, and a batch is applied whole or not at all, though Lua does not roll back.
+--
+-- All numbers are integers below 2^53, which a double holds exactly. They are written by fmt() and never by tostring(),
+-- which keeps 14 digits.
+
+local LAYOUT = '1'
+local NEVER = 9007199254740992 -- 2^53: above every number there is
+local LAST = '~' -- the member that every key but the header holds, so that no key is ever missing; it sorts last
+
+local fmt = function(n) return string.format('%.0f', n) end
+
+-- Arguments are taken one after the other.
+local at = 0
+local function take()
+  at = at + 1
+  return ARGV[at]
+end
+local function num() return tonumber(take()) end
+-- '-' stands for none, and what is there stands behind a '='.
+local function maybe()
+  local text = take()
+  if text == '-' then return nil end
+  return string.sub(text, 2)
+end
+local function maybe_num()
+  local text = maybe()
+  return text and tonumber(text)
+end
+
+-- Integer division: exact, because floor of a quotient of integers below 2^53 is off by no rounding where the quotient is
+-- computed with its remainder.
+local function div(a, b) return (a - a % b) / b end
+
+-- Splits a line into its words.
+local function words(text)
+  local list, n = {}, 0
+  for word in string.gmatch(text, '%S+') do
+    n = n + 1
+    list[n] = word
+  end
+  return list
+end
+
+-- Calls `write(first, last)` for pieces of a list of n that a stack can hold.
+local PIECE = 1000
+local function pieces(n, write)
+  for first = 1, n, PIECE do write(first, math.min(first + PIECE - 1, n)) end
+end
+
+---------------------------------------------------------------- a hash, as the commands see it
+
+local Hash = {}
+Hash.__index = Hash
+
+function Hash.new(key) return setmetatable({ key = key, known = {}, changed = {}, whole = false }, Hash) end
+
+-- Reads all fields at once; what is not there then is not there.
+function Hash:load()
+  local flat = redis.call('HGETALL', self.key)
+  for i = 1, #flat, 2 do self.known[flat[i]] = flat[i + 1] end
+  self.whole = true
+end
+
+-- Reads these fields at once, so that get() finds them.
+function Hash:gather(fields)
+  if self.whole then return end
+  local ask, n = {}, 0
+  for _, field in ipairs(fields) do
+    if self.known[field] == nil then
+      n = n + 1
+      ask[n] = field
+    end
+  end
+  pieces(n, function(first, last)
+    local values = redis.call('HMGET', self.key, unpack(ask, first, last))
+    for i = first, last do self.known[ask[i]] = values[i - first + 1] end
+  end)
+end
+
+-- The value of a field; false if there is none.
+function Hash:get(field)
+  local value = self.known[field]
+  if value == nil then
+    value = not self.whole and redis.call('HGET', self.key, field)
+    self.known[field] = value
+  end
+  return value
+end
+
+function Hash:num(field)
+  local value = self:get(field)
+  return value and tonumber(value)
+end
+
+-- Sets a field to a text; false takes it away.
+function Hash:set(field, value)
+  if self.known[field] ~= value then
+    self.known[field] = value
+    self.changed[field] = true
+  end
+end
+
+function Hash:put(field, n) self:set(field, fmt(n)) end
+
+-- Takes out all there is.
+function Hash:clear() self.known, self.changed, self.whole, self.emptied = {}, {}, true, true end
+
+function Hash:commit()
+  if self.emptied then
+    redis.call('UNLINK', self.key)
+    redis.call('HSET', self.key, LAST, '')
+  end
+  local set, n, del, m = {}, 0, {}, 0
+  for field in pairs(self.changed) do
+    local value = self.known[field]
+    if value then
+      set[n + 1], set[n + 2] = field, value
+      n = n + 2
+    else
+      m = m + 1
+      del[m] = field
+    end
+  end
+  pieces(n, function(first, last) redis.call('HSET', self.key, unpack(set, first, last)) end)
+  pieces(m, function(first, last) redis.call('HDEL', self.key, unpack(del, first, last)) end)
+end
+
+---------------------------------------------------------------- an ordered set, as the commands see it
+
+-- Ordered by score, then by the bytes of the member: positions stand in it with leading zeros, ids as hex of one length.
+-- Every such key holds the member LAST, which is never seen.
+local Zset = {}
+Zset.__index = Zset
+local PAGE = 64 -- at most; the first is of one, since most often nothing is due
+
+function Zset.new(key)
+  local empty = { key = key, base = {}, cursor = 1, read = 0, step = 1, over = false, hidden = {}, added = {}, scores = {}, less = 0 }
+  return setmetatable(empty, Zset)
+end
+
+local function before(score, member, other_score, other_member)
+  return score < other_score or (score == other_score and member < other_member)
+end
+
+-- Reads the next page of what is stored.
+function Zset:page()
+  local flat = redis.call('ZRANGE', self.key, self.read, self.read + self.step - 1, 'WITHSCORES')
+  for i = 1, #flat, 2 do
+    if flat[i] ~= LAST then self.base[#self.base + 1] = { tonumber(flat[i + 1]), flat[i] } end
+  end
+  self.over = #flat < 2 * self.step
+  self.read = self.read + self.step
+  self.step = math.min(8 * self.step, PAGE)
+end
+
+-- The first member and its score; nil if there is none.
+function Zset:first()
+  while true do
+    local next = self.base[self.cursor]
+    if next and self.hidden[next[2]] then
+      self.cursor = self.cursor + 1
+    elseif not next and not self.over then
+      self:page()
+    else
+      local own = self.added[1]
+      if own and (not next or before(own[1], own[2], next[1], next[2])) then return own[2], own[1] end
+      if next then return next[2], next[1] end
+      return nil
+    end
+  end
+end
+
+-- Where a member stands, or belongs, among those added: they are few.
+function Zset:place(score, member)
+  local low, high = 1, #self.added + 1
+  while low < high do
+    local mid = div(low + high, 2)
+    local own = self.added[mid]
+    if before(own[1], own[2], score, member) then low = mid + 1 else high = mid end
+  end
+  return low
+end
+
+-- Takes out a member that is in it.
+function Zset:remove(member)
+  local score = self.scores[member]
+  if score then
+    table.remove(self.added, self:place(score, member))
+    self.scores[member] = nil
+  end
+  self.hidden[member] = true
+  self.less = self.less + 1
+end
+
+-- Adds a member that is not in it.
+function Zset:add(score, member)
+  table.insert(self.added, self:place(score, member), { score, member })
+  self.scores[member] = score
+  self.hidden[member] = true
+  self.less = self.less - 1
+end
+
+function Zset:count()
+  if not self.size then self.size = math.max(redis.call('ZCARD', self.key) - 1, 0) end
+  return self.size - self.less
+end
+
+-- Takes out all there is.
+function Zset:clear()
+  self.base, self.cursor, self.over, self.hidden, self.added, self.scores = {}, 1, true, {}, {}, {}
+  self.size, self.less, self.emptied = 0, 0, true
+end
+
+-- Whether it is in the set, by its score.
+function Zset:score(member)
+  if self.scores[member] then return self.scores[member] end
+  if self.hidden[member] or self.emptied then return nil end
+  local score = redis.call('ZSCORE', self.key, member)
+  return score and tonumber(score)
+end
+
+function Zset:commit()
+  if self.emptied then
+    redis.call('UNLINK', self.key)
+    redis.call('ZADD', self.key, 'inf', LAST)
+  end
+  local set, n, del, m = {}, 0, {}, 0
+  for member in pairs(self.hidden) do
+    local score = self.scores[member]
+    if score then
+      set[n + 1], set[n + 2] = fmt(score), member
+      n = n + 2
+    else
+      m = m + 1
+      del[m] = member
+    end
+  end
+  pieces(n, function(first, last) redis.call('ZADD', self.key, unpack(set, first, last)) end)
+  pieces(m, function(first, last) redis.call('ZREM', self.key, unpack(del, first, last)) end)
+end
+
+---------------------------------------------------------------- who asks, and for what
+
+local op = take() -- batch, replay, done, leave
+local clock = take() -- the time, in tests; empty otherwise
+local instance = take()
+local number = num() -- of the batch
+local met = num() -- the highest term the sender ever met; 0 if none
+local seen_made = take() -- the name of the term it is in; '-' if none. In a replay: the one it began to replay into
+local reckoned = num() -- what the sender reckons the aggregate's time to be; 0 if it does not know
+local floor = num() -- the latest time that the sender was told: nobody is told of an earlier one after it
+local adopt = take() == 'adopt' -- the sender has found no server but this, though it lags behind what it saw
+
+-- Header and state of the aggregate.
+local main = Hash.new(KEYS[1])
+main:load()
+local sent_key, seen_key, staged_key = KEYS[2], KEYS[3], KEYS[4]
+
+local told = {} -- the outcomes' lines
+local facts = {} -- rows that changed, by key: the sender keeps them to tell them again after a loss
+local changed = false
+local is_new = false -- whether the aggregate is made by this call, and its keys with it
+local now
+
+local function tell(...) told[#told + 1] = table.concat({ ... }, ' ') end
+local function fact(key, value) facts[key] = value end
+
+-- What the script's own part defines: see the gate.
+local aggregate = {}

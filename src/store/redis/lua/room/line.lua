@@ -1,0 +1,181 @@
+-- The tick: sessions end, calls lapse, credit grows, the head moves.
+
+-- What the room is doing. A closed room is closed whatever else, then the opening comes before the mode.
+function line.phase(at)
+  if rules.mode == 'closed' or (rules.closes and rules.closes <= at) then return 'closed' end
+  if rules.opens and at < rules.opens then return 'scheduled' end
+  if rules.mode == 'open' then return 'free' end
+  if rules.mode == 'hold' then return 'paused' end
+  return 'running'
+end
+
+-- Positions called whose visitors may still claim.
+function line.outstanding() return room.head - room.entered - room.lapsed end
+
+---------------------------------------------------------------- how many may be called
+
+-- Units of credit that may still grow before this much credit and the outstanding calls reach the ceiling. Where the
+-- product is no more exact it is far above the ceiling.
+function line.units_to_ceiling_of(credit)
+  return math.max(rules.ceiling - (line.outstanding() * BOUND.PERMIT + credit), 0)
+end
+
+-- How many more may be called before sessions and unclaimed calls reach the cap.
+function line.spare_places()
+  if not rules.cap then return math.huge end
+  return math.max(rules.cap - (due:count() + line.outstanding()), 0)
+end
+
+-- How many more may be called for the units there are.
+function line.spare_units(at)
+  if rules.gate ~= 'hold' then return math.huge end
+  local stock = room.stock
+  if not stock or at >= stock.at + BOUND.STOCK_STALE_MS or stock.phase ~= 'open' then return 0 end
+  return math.max(stock.available - line.outstanding() - undecided:count(), 0)
+end
+
+function line.callable(credit)
+  return math.min(div(credit, BOUND.PERMIT), line.spare_places(), line.spare_units(now))
+end
+
+-- Credit after some growth: not above the ceiling less what is outstanding, and not above what may stand ready plus a
+-- second's growth, so that a room nobody ticked does not pour out the gap. Where the product is no more exact it is far
+-- above that.
+function line.grown(credit, ms)
+  local gap = rules.ready + math.max(rules.ready, rules.rate * BOUND.GROWTH_MS)
+  return math.max(credit, math.min(credit + rules.rate * ms, gap, line.units_to_ceiling_of(0)))
+end
+
+-- The credit now, grown since the last change; growth across the opening is split there.
+function line.credit_now()
+  local opens = rules.opens
+  if not opens or room.last >= opens or opens > now then return line.grown(room.credit, now - room.last) end
+  local held = math.min(line.grown(room.credit, opens - room.last), rules.ready)
+  return line.grown(held, now - opens)
+end
+
+---------------------------------------------------------------- the line's past
+
+-- Until when, after the last change, the stock let the line move.
+function line.stocked_until()
+  if rules.gate ~= 'hold' then return math.huge end
+  if room.stock and line.spare_units(room.last) > 0 then return room.stock.at + BOUND.STOCK_STALE_MS end
+  return room.last
+end
+
+-- For how long since the last change the line was to move.
+function line.moving_ms()
+  if rules.mode ~= 'queue' then return 0 end
+  local from = math.max(rules.opens or 0, room.last)
+  return math.max(math.min(rules.closes or now, now, line.stocked_until()) - from, 0)
+end
+
+-- Where the head stands, if a line stands behind it and has been moving.
+function line.mark()
+  if room.head >= room.tail or line.phase(room.last) ~= 'running' then return nil end
+  return room.last < line.stocked_until() and room.head or nil
+end
+
+-- Notes how far the head of a standing line moved.
+function line.observe(before)
+  if before then observed.moved(math.max(room.head - before, 0)) end
+end
+
+---------------------------------------------------------------- the steps
+
+-- Whether anybody would be called, or passed over, now.
+function line.would_call()
+  if room.head >= room.tail then return false end
+  local phase = line.phase(now)
+  if phase == 'free' then return true end
+  if phase ~= 'running' then return false end
+  local _, next_left = left:first()
+  return next_left == room.head + 1 or line.callable(line.credit_now()) > 0
+end
+
+-- Counts outstanding positions as lapsed and takes their permits back, never above the ceiling.
+function line.lapse(count, permit)
+  room.lapsed = room.lapsed + count
+  if permit then
+    local returned = math.min(room.credit + count * BOUND.PERMIT, line.units_to_ceiling_of(0))
+    room.credit = math.max(room.credit, returned)
+  end
+end
+
+-- Moves the head over up to `limit` positions that wait, and over any given back among and right after them, which take
+-- no permit. Returns how many were called.
+function line.pass_over(limit, permit)
+  local start, called, gone = room.head, 0, 0
+  while room.head < room.tail do
+    local member, next_left = left:first()
+    while next_left == room.head + 1 do
+      left:remove(member)
+      gone = gone + 1
+      room.head = next_left
+      member, next_left = left:first()
+    end
+    if room.head == room.tail or called == limit then break end
+    local taken = math.min((next_left or room.tail + 1) - 1 - room.head, limit - called)
+    room.head = room.head + taken
+    called = called + taken
+  end
+  room.lapsed = room.lapsed + gone
+  if called > 0 then calls.add(start + 1, room.head, gone, permit) end
+  return called
+end
+
+-- Everybody is called: the same at once, however many there are.
+function line.pass_all()
+  if room.head == room.tail then return end
+  local start, gone = room.head, left:count()
+  if gone > 0 then left:clear() end
+  room.lapsed = room.lapsed + gone
+  room.head = room.tail
+  if room.head - start > gone then calls.add(start + 1, room.head, gone, false) end
+end
+
+-- Moves the head as far as permits, cap and mode allow, and cuts the credit nobody waited for.
+function line.advance()
+  local phase = line.phase(now)
+  if phase == 'running' then
+    if room.head < room.tail then
+      local called = line.pass_over(line.callable(room.credit), true)
+      room.credit = room.credit - called * BOUND.PERMIT
+    end
+  elseif phase == 'free' then
+    line.pass_all()
+  end
+  room.credit = math.min(room.credit, rules.ready)
+end
+
+-- The tick, credit and clock included, with something learned before anybody is called.
+function line.settle(learn)
+  changed = true
+  if room.head < room.tail then observed.stood(line.moving_ms()) end
+  local before = line.mark()
+  inside.end_due()
+  local call, unclaimed = calls.pop_due()
+  while call do
+    line.lapse(unclaimed, call.permit)
+    call, unclaimed = calls.pop_due()
+  end
+  room.credit = line.credit_now()
+  room.last = now
+  if learn then learn() end
+  line.advance()
+  line.observe(before)
+end
+
+-- Brings the room to now, if anything but credit would change.
+function line.tick()
+  if inside.is_due() or calls.is_due() or line.would_call() then line.settle() end
+end
+
+-- Ticks whole, changes the room, and lets the head move on what the change has made free.
+function line.change(act)
+  line.settle()
+  local before = line.mark()
+  act()
+  line.advance()
+  line.observe(before)
+end

@@ -1,0 +1,222 @@
+-- A room as its commands see it: the figures, the positions resolved, the recent past.
+--
+-- The figures are fields of the header's hash, called as in Rust. Beside them stand, keys 5 to 12:
+--
+--   claimed     chunk of positions → a bit a position: resolved by its visitor; only where a bit is set
+--   left        the positions resolved ahead of the head, so that the line's waiting part costs nothing
+--   sessions    position → tag, start, deadline, exchanged, undecided
+--   due         the sessions by their deadline
+--   undecided   those who have not reserved yet, by the time until which a unit is meant for them
+--   calls       the open calls by their last position; the member says all of a call
+--   calls_due   the same by their deadline
+--   resolved    a call's first position → how many of its positions are resolved: what lapses is not counted bit by bit
+
+local claimed = Hash.new(KEYS[5])
+local left = Zset.new(KEYS[6])
+local sessions = Hash.new(KEYS[7])
+local due = Zset.new(KEYS[8])
+local undecided = Zset.new(KEYS[9])
+local calls_by_last = Zset.new(KEYS[10])
+local calls_due = Zset.new(KEYS[11])
+local resolved = Hash.new(KEYS[12])
+local OWN = { claimed, left, sessions, due, undecided, calls_by_last, calls_due, resolved }
+
+-- A room that was deleted is known to have been for so long.
+local GONE_MS = 86400000
+
+local room -- nil if there is none
+local rules -- its settings
+local was_gone = main:get('layout') and not main:get('epoch')
+
+local state, calls, inside, observed, line = {}, {}, {}, {}, {}
+
+-- A position as a member of an ordered set: members of one score stand in the order of their bytes.
+local function pos16(position) return string.format('%016.0f', position) end
+
+-- '-' or '=' and a number.
+local function optional(text)
+  if text == '-' then return nil end
+  return tonumber(string.sub(text, 2))
+end
+
+local CHUNK_BITS = 2048
+local open_chunks = {} -- those of `claimed` that were changed, as bytes
+
+---------------------------------------------------------------- the figures
+
+-- The settings, as a command says them.
+function state.rules(text)
+  local mode, rate, burst, cap, window, overcall, session, renewal, total, opens, closes, sale, gate = string.match(
+    text, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local it = {
+    text = text,
+    mode = mode,
+    rate = tonumber(rate),
+    cap = optional(cap),
+    window = tonumber(window),
+    overcall = tonumber(overcall),
+    session = tonumber(session),
+    renewal = renewal == 'yes',
+    total = optional(total),
+    opens = optional(opens),
+    closes = optional(closes),
+    sale = sale,
+    gate = gate,
+  }
+  it.ready = tonumber(burst) * BOUND.PERMIT
+  -- Where the product is no more exact it is far above its bound.
+  it.ceiling = math.min(it.overcall * it.rate * it.window + it.ready, BOUND.CEILING_MAX)
+  return it
+end
+
+-- A line in which nobody has stood.
+function state.fresh(version, epoch, new_rules)
+  room = { version = version, epoch = epoch, last = now, tail = 0, head = 0, entered = 0, lapsed = 0, credit = new_rules.ready }
+  rules = new_rules
+end
+
+-- Nothing of before is left, and nothing told of it.
+function state.forget()
+  for _, own in ipairs(OWN) do own:clear() end
+  open_chunks = {}
+  calls.forget()
+  facts = {}
+end
+
+local FIGURES = { 'version', 'epoch', 'last', 'tail', 'head', 'entered', 'lapsed', 'credit' }
+local TEXTS = { 'rules', 'stock', 'bucket', 'past' }
+
+function state.load()
+  if not main:get('epoch') then return end
+  room = {}
+  for _, name in ipairs(FIGURES) do room[name] = main:num(name) end
+  rules = state.rules(main:get('rules'))
+  local stock = main:get('stock')
+  if stock then
+    local born, term, seq, available, held, phase, at = string.match(stock, '^(%S+) (%S+) (%S+) (%S+) (%S+) (%S+) (%S+)$')
+    room.stock = {
+      born = tonumber(born),
+      term = tonumber(term),
+      seq = tonumber(seq),
+      available = tonumber(available),
+      held = tonumber(held),
+      phase = phase,
+      at = tonumber(at),
+    }
+  end
+  local bucket = main:get('bucket')
+  if bucket then
+    local index, stood, moved, entered = string.match(bucket, '^(%d+),(%d+),(%d+),(%d+)$')
+    room.bucket = { tonumber(index), tonumber(stood), tonumber(moved), tonumber(entered) }
+  end
+  room.past = main:get('past') or nil
+end
+
+local function keep(field, value)
+  if main:get(field) ~= value then main:set(field, value) end
+end
+
+local function stock_line()
+  local known = room.stock
+  return known and table.concat({
+    fmt(known.born), fmt(known.term), fmt(known.seq), fmt(known.available), fmt(known.held), known.phase, fmt(known.at),
+  }, ' ')
+end
+
+local function bucket_line()
+  local b = room.bucket
+  return b and string.format('%.0f,%.0f,%.0f,%.0f', b[1], b[2], b[3], b[4])
+end
+
+-- Puts the figures where the write phase finds them.
+function state.save()
+  if not room then
+    for _, name in ipairs(FIGURES) do keep(name, false) end
+    for _, name in ipairs(TEXTS) do keep(name, false) end
+    return
+  end
+  for _, name in ipairs(FIGURES) do keep(name, fmt(room[name])) end
+  keep('rules', rules.text)
+  keep('stock', stock_line() or false)
+  keep('bucket', bucket_line() or false)
+  keep('past', room.past or false)
+  state.save_bits()
+  fact('s', table.concat({ fmt(room.epoch), fmt(room.tail), fmt(room.head), fmt(room.entered) }, ' '))
+end
+
+---------------------------------------------------------------- one bit a position
+
+-- Whether the position is resolved by its visitor.
+function state.is_resolved(position)
+  local index, offset = div(position, CHUNK_BITS), position % CHUNK_BITS
+  local byte, mask = div(offset, 8) + 1, bit.lshift(1, offset % 8)
+  local bytes = open_chunks[index]
+  if bytes then return bit.band(bytes[byte], mask) ~= 0 end
+  local chunk = claimed:get(fmt(index))
+  return chunk and bit.band(string.byte(chunk, byte), mask) ~= 0
+end
+
+-- Marks the position as resolved.
+function state.resolve(position)
+  local index, offset = div(position, CHUNK_BITS), position % CHUNK_BITS
+  local bytes = open_chunks[index]
+  if not bytes then
+    bytes = { string.byte(claimed:get(fmt(index)) or string.rep('\0', CHUNK_BITS / 8), 1, -1) }
+    open_chunks[index] = bytes
+  end
+  local byte = div(offset, 8) + 1
+  bytes[byte] = bit.bor(bytes[byte], bit.lshift(1, offset % 8))
+end
+
+function state.save_bits()
+  for index, bytes in pairs(open_chunks) do claimed:set(fmt(index), string.char(unpack(bytes))) end
+end
+
+---------------------------------------------------------------- the recent past
+
+-- The bucket of now is kept apart from those before it, which nobody needs to read here.
+function observed.at_now()
+  local index = div(now, BOUND.BUCKET_MS)
+  local bucket = room.bucket
+  if bucket and bucket[1] == index then return bucket end
+  local oldest = math.max(index + 1 - BOUND.BUCKETS, 0)
+  local past = {}
+  if room.past then past = words(room.past) end
+  if bucket then past[#past + 1] = bucket_line() end
+  local first = 1
+  while past[first] and tonumber(string.match(past[first], '^%d+')) < oldest do first = first + 1 end
+  room.past = past[first] and table.concat(past, ' ', first)
+  room.bucket = { index, 0, 0, 0 }
+  return room.bucket
+end
+
+-- A line stood for so long.
+function observed.stood(ms)
+  local stood = math.min(ms, BOUND.BUCKETS * BOUND.BUCKET_MS)
+  if stood > 0 then
+    local bucket = observed.at_now()
+    bucket[2] = bucket[2] + stood
+  end
+end
+
+-- The head of a standing line moved.
+function observed.moved(positions)
+  if positions > 0 then
+    local bucket = observed.at_now()
+    bucket[3] = bucket[3] + positions
+  end
+end
+
+-- A visitor entered.
+function observed.entered()
+  local bucket = observed.at_now()
+  bucket[4] = bucket[4] + 1
+end
+
+-- The rate has changed: how the line moved says nothing any more.
+function observed.forget_moves()
+  if room.bucket then room.bucket[2], room.bucket[3] = 0, 0 end
+  if room.past then room.past = string.gsub(room.past, ',%d+,%d+,', ',0,0,') end
+end
+
+state.load()

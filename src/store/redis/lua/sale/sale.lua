@@ -1,0 +1,235 @@
+-- The sale's commands, read and applied in order.
+
+---------------------------------------------------------------- reading
+
+local function take_units()
+  local n = take()
+  if n == 'bad' then return { bad = 'x invalid ' .. take() } end
+  local units = {}
+  for i = 1, 2 * tonumber(n), 2 do
+    units[i] = take()
+    units[i + 1] = num()
+  end
+  return units
+end
+
+local function take_reserve()
+  return {
+    id = take(),
+    print = take(),
+    caller = take(),
+    room = take(),
+    deadline = num(),
+    buyer = take(),
+    hold = maybe_num(),
+    replaces = maybe(),
+    units = take_units(),
+  }
+end
+
+local function take_id() return { id = take() } end
+local function take_nothing() return {} end
+
+local readers = {
+  configure = function() return { version = num(), born = num(), rules = take() } end,
+  consider = function() return { rules = take() } end,
+  delete = function() return { born = num() } end,
+  tick = take_nothing,
+  restock = function() return { id = take(), sku = take(), delta = num() } end,
+  reserve = take_reserve,
+  lookup = take_reserve,
+  look = take_id,
+  paying = take_id,
+  confirm = function()
+    local ask = { id = take(), order = take(), retakes = take() == 'retake' }
+    if take() == 'part' then ask.units = take_units() end
+    return ask
+  end,
+  release = take_id,
+  extend = function() return { id = take(), seconds = num(), key = maybe() } end,
+  rules = take_nothing,
+  items = take_nothing,
+  walk = take_nothing,
+  events = function() return { after = num(), limit = num() } end,
+}
+
+local commands
+
+local function read_commands()
+  if commands then return commands end
+  commands = {}
+  for i = 1, num() do
+    local word = take()
+    local ask = readers[word]()
+    ask.word = word
+    commands[i] = ask
+  end
+  return commands
+end
+
+---------------------------------------------------------------- what is due
+
+-- The next that are due in a set, at most so many.
+local function coming(zset, most)
+  local ids, i = {}, zset.cursor
+  while #ids < most do
+    local next = zset.base[i]
+    if next then
+      if next[1] > now then break end
+      if not zset.hidden[next[2]] then ids[#ids + 1] = next[2] end
+      i = i + 1
+    elseif zset.over then
+      break
+    else
+      zset:page()
+    end
+  end
+  return ids
+end
+
+-- Expires what is due, up to the bound. Whether anything was.
+local function expire_due()
+  local did = false
+  for n = 1, BOUND.expired do
+    local id, deadline = shelf.due:first()
+    if not id or deadline > now then break end
+    if n == 1 then book.gather(coming(shelf.due, BOUND.expired), {}, {}) end
+    book.end_hold(id, 'E', 'expired')
+    did = true
+  end
+  return did
+end
+
+-- Forgets a tombstone or a restock's key. What was confirmed stays, but is no longer counted as a grant.
+local function forget(id)
+  shelf.fading:remove(id)
+  if shelf.restocks:get(id) then shelf.restocks:set(id, false) end
+  local record = book.record(id)
+  if not record then return end
+  if record.state ~= 'C' then book.drop(id) end
+  local count = record.buyer ~= '-' and book.count(record.buyer)
+  if not count then return end
+  count.grants = count.grants - 1
+  if count.grants == 0 and count.all == 0 then book.counts[record.buyer] = false end
+  book.dirty_counts[record.buyer] = true
+end
+
+local function forget_due()
+  local did = false
+  for n = 1, BOUND.forgotten do
+    local id, at_ms = shelf.fading:first()
+    if not id or at_ms > now then break end
+    if n == 1 then
+      local ids = coming(shelf.fading, BOUND.forgotten)
+      shelf.restocks:gather(ids)
+      book.gather(ids, {}, {})
+    end
+    forget(id)
+    did = true
+  end
+  return did
+end
+
+---------------------------------------------------------------- applying
+
+local handlers = {
+  configure = operate.configure,
+  consider = operate.consider,
+  restock = operate.restock,
+  reserve = reserve.reserve,
+  lookup = reserve.lookup,
+  look = function(ask) inquiry.look(ask.id) end,
+  paying = resolve.paying,
+  confirm = resolve.confirm,
+  release = resolve.release,
+  extend = resolve.extend,
+  tick = function()
+    local did = expire_due()
+    tell('done')
+    return did
+  end,
+  rules = inquiry.rules,
+  items = inquiry.items,
+  walk = inquiry.walk,
+  events = function(ask) inquiry.events(ask.after, ask.limit) end,
+}
+
+-- Reads at once what the commands are going to need.
+local function gather()
+  local ids, skus, buyers = {}, {}, {}
+  for _, ask in ipairs(commands) do
+    if ask.id and ask.word ~= 'restock' then ids[#ids + 1] = ask.id end
+    if ask.replaces then ids[#ids + 1] = ask.replaces end
+    if ask.buyer and ask.buyer ~= '-' then buyers[#buyers + 1] = ask.buyer end
+    for i = 1, ask.units and #ask.units or 0, 2 do skus[#skus + 1] = ask.units[i] end
+  end
+  book.gather(ids, skus, buyers)
+end
+
+-- Applies one command; whether it changed anything.
+local function one(ask)
+  if ask.word == 'delete' then return operate.delete(ask) end
+  if not sale and ask.word ~= 'configure' then
+    tell('x unknown_sale')
+    return false
+  end
+  local did = handlers[ask.word](ask)
+  if did then sale.last = now end
+  return did
+end
+
+function aggregate.apply()
+  read_commands()
+  local did = false
+  if aggregate.exists() then
+    did = expire_due()
+    did = forget_due() or did
+    if did then sale.last = now end
+    gather()
+  end
+  for _, ask in ipairs(commands) do did = one(ask) or did end
+  if did then
+    if sale then book.finish() end
+    book.settle()
+    changed = true
+  end
+end
+
+function aggregate.exists()
+  if not sale then book.load() end
+  return sale ~= nil
+end
+
+function aggregate.head() return aggregate.exists() and inquiry.figures() or '-' end
+
+-- Who deletes a sale that waits for its operator, or looks at what is left of it, may.
+local harmless = { delete = true, look = true, rules = true, items = true, walk = true, events = true }
+function aggregate.is_allowed_lost()
+  for _, ask in ipairs(read_commands()) do
+    if not harmless[ask.word] then return false end
+  end
+  return true
+end
+aggregate.can_be_lost = true
+
+-- How long a deleted sale is known to have been one.
+local GRAVE_MS = 86400000
+
+function aggregate.commit()
+  if is_new then
+    for _, part in pairs(shelf) do part.emptied = true end
+  end
+  for _, part in pairs(shelf) do part:commit() end
+  if is_new or wiped then
+    redis.call('UNLINK', events_key)
+    -- Empty, but there.
+    redis.call('XADD', events_key, 'MAXLEN', '0', '0-1', LAST, '')
+  end
+  if #fresh > 0 then redis.call('XADD', events_key, fmt(sale.seq) .. '-0', 'e', table.concat(fresh, '\t')) end
+  if sale and sale.is_trimmed then redis.call('XTRIM', events_key, 'MINID', fmt(sale.first) .. '-0') end
+  if wiped and not sale then
+    for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, fmt(GRAVE_MS)) end
+  elseif wiped then
+    for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
+  end
+end

@@ -1,0 +1,126 @@
+//! A sale's commands as arguments.
+
+use std::fmt::Write as _;
+
+use crate::{
+    sale::{
+        Caller, Command, Confirm, IfExpired, Line, Refusal, ReservationId, Reserve, Rules, check_lines, command::Fingerprint,
+        outbox::Units, reserve::sum,
+    },
+    store::redis::wire::Args,
+    time::UnixMs,
+};
+
+/// The highest number a script computes with: whatever is above it is as good as it.
+const NUMBER_MAX: u64 = 1 << 53;
+
+/// Writes a command.
+pub fn command(command: &Command, args: &mut Args) {
+    match command {
+        Command::Configure { version, born, rules } => {
+            args.word("configure").word(version).word(born).word(rules_text(rules));
+        }
+        Command::Consider { rules } => _ = args.word("consider").word(rules_text(rules)),
+        Command::Delete { born } => _ = args.word("delete").word(born),
+        Command::Tick => _ = args.word("tick"),
+        Command::Restock { id, sku, delta } => {
+            let most = 1_i64 << 53;
+            args.word("restock").word(hex(*id)).word(sku).word((*delta).clamp(-most, most));
+        }
+        Command::Reserve(ask) => reserve(ask, args.word("reserve")),
+        Command::Lookup(ask) => reserve(ask, args.word("lookup")),
+        Command::Look { id } => _ = args.word("look").word(hex(*id)),
+        Command::Paying { id } => _ = args.word("paying").word(hex(*id)),
+        Command::Confirm(ask) => confirm(ask, args.word("confirm")),
+        Command::Release { id } => _ = args.word("release").word(hex(*id)),
+        Command::Extend { id, seconds, key } => {
+            args.word("extend").word(hex(*id)).word(seconds.min(&NUMBER_MAX)).maybe(key.map(print));
+        }
+        Command::Rules => _ = args.word("rules"),
+        Command::Items => _ = args.word("items"),
+        Command::Walk => _ = args.word("walk"),
+        Command::Events { after, limit } => {
+            let limit = u64::try_from(*limit).unwrap_or(NUMBER_MAX).min(NUMBER_MAX);
+            args.word("events").word(after.min(&NUMBER_MAX)).word(limit);
+        }
+    }
+}
+
+/// The row of what a command configures.
+pub fn settings_row(command: &Command) -> Option<String> {
+    match command {
+        Command::Configure { version, born, rules } => Some(format!("{version} {born} {}", rules_text(rules))),
+        _ => None,
+    }
+}
+
+fn reserve(ask: &Reserve, args: &mut Args) {
+    let (caller, room, deadline) = match &ask.caller {
+        Caller::Shop => ("shop", "-", UnixMs(0)),
+        Caller::Pass { room, deadline } => ("pass", room.as_str(), *deadline),
+        Caller::Anyone => ("anyone", "-", UnixMs(0)),
+    };
+    args.word(hex(ask.id)).word(print(ask.fingerprint)).word(caller).word(room).word(deadline.0.min(NUMBER_MAX));
+    args.maybe(ask.buyer.as_ref()).maybe(ask.hold_seconds.map(|seconds| seconds.min(NUMBER_MAX)));
+    args.maybe(ask.replaces.map(hex));
+    lines(&ask.lines, args);
+}
+
+fn confirm(ask: &Confirm, args: &mut Args) {
+    let if_expired = match ask.if_expired {
+        IfExpired::Reject => "reject",
+        IfExpired::Retake => "retake",
+    };
+    args.word(hex(ask.id)).word(&ask.order).word(if_expired);
+    match &ask.lines {
+        None => _ = args.word("whole"),
+        Some(part) => lines(part, args.word("part")),
+    }
+}
+
+/// Lines, summed; or why they can't be any, which the script is to say when it comes to them.
+fn lines(lines: &[Line], args: &mut Args) {
+    match check_lines(lines) {
+        Ok(()) => {
+            let units: Units = sum(lines);
+            args.word(units.len());
+            units.iter().for_each(|(sku, quantity)| _ = args.word(sku).word(quantity));
+        }
+        Err(Refusal::Invalid { field, detail }) => _ = args.word("bad").word(format!("{field} {detail}")),
+        Err(_) => _ = args.word("bad").word("lines can't be taken"),
+    }
+}
+
+/// Rules in words, those that are not the items' first: what the store keeps of them is read back by
+/// [`super::decode::rules`].
+pub fn rules_text(rules: &Rules) -> String {
+    let none_or = |n: Option<u64>| n.map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let time = |at: Option<UnixMs>| none_or(at.map(|at| at.0));
+    let mut text = format!(
+        "{} {} {} {} {} {} {}",
+        time(rules.opens_at),
+        time(rules.closes_at),
+        rules.hold_ms,
+        rules.hold_max_ms,
+        rules.payment_grace_ms,
+        none_or(rules.max_units_per_buyer),
+        rules.requires_pass.len(),
+    );
+    for room in &rules.requires_pass {
+        let _ = write!(text, " {room}");
+    }
+    let _ = write!(text, " {}", rules.items.len());
+    for (sku, item) in &rules.items {
+        let _ = write!(text, " {sku} {} {}", item.total, none_or(item.per_buyer));
+    }
+    text
+}
+
+/// An id as the store has it: as long as any, so that their order is that of the numbers.
+pub fn hex(id: ReservationId) -> String {
+    format!("{:032x}", id.0)
+}
+
+fn print(print: Fingerprint) -> String {
+    format!("{:x}", print.0)
+}
