@@ -248,6 +248,10 @@ impl From<StoreError> for Problem {
                 Self::new(Code::Recovering, "the store finds out what it may have lost; nothing was done, try it again")
             }
             StoreError::NeedsOperator => Self::needs_operator(),
+            StoreError::Failed(reason) => {
+                tracing::error!(reason, "the store failed at a command");
+                Self::new(Code::Internal, "this failed, and changed nothing; it is a bug, and was logged")
+            }
         }
     }
 }

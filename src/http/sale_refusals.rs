@@ -9,6 +9,9 @@ use crate::sale::{Limit, Outcome, Refusal};
 pub fn problem(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::UnknownSale => Problem::unknown_sale(),
+        Refusal::NeedsOperator => {
+            Problem::new(Code::SaleClosed, "the store has lost the sale: its operator has to make it anew")
+        }
         Refusal::Invalid { field, detail } => Problem::invalid_field(field, detail),
         Refusal::UnknownSku { sku } => {
             Problem::new(Code::UnknownSku, format!("this sale has no item {sku}")).with("sku", sku.as_str())

@@ -84,7 +84,7 @@ impl LiveSale {
 
     /// The command that makes the stock obey this document; a sale that already does ignores it.
     pub(super) fn configure(&self) -> Command {
-        Command::Configure { version: self.version, born: self.born, rules: self.document.rules() }
+        Command::Configure { version: self.version, born: self.born, rules: self.document.rules(), make: true }
     }
 
     /// Whether the stock may not obey this document yet: the process that wrote it may have died before it said so. Of a

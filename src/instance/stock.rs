@@ -40,9 +40,16 @@ const PAGES_AT_ONCE: usize = 10;
 /// How many sales are looked at, or sessions ended, at a time.
 const AT_ONCE: usize = 32;
 
-/// How far the events of each sale have been looked through for sessions to end: its birth and term, and the last event.
-/// In another term they are gone through from the beginning: to end a session again changes nothing.
-pub(super) type Followed = HashMap<SaleId, ((u64, u64), u64)>;
+/// How far the events of each sale have been looked through for sessions to end.
+pub(super) type Followed = HashMap<SaleId, Looked>;
+
+/// A point in a sale's events.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Looked {
+    born: u64,
+    term: u64,
+    seq: u64,
+}
 
 /// A sale, the rooms that are to know its stock, and those whose sessions a purchase ends.
 struct Follow {
@@ -119,20 +126,16 @@ impl Instance {
         for _ in 0..PAGES_AT_ONCE {
             let Some(view) = room.lane.view() else { return Ok(()) };
             let known = view.stock.filter(|stock| stock.born == header.born);
-            if known.is_some_and(|stock| stock.term < header.term) {
-                // The store lost some events and tells the others again under numbers of their own. Who reserved is not
-                // gone through again: of a grant without a session's name nobody could tell whether it counted before.
-                return self.say(room, sale, header, header.seq, Vec::new()).await;
-            }
-            if let Some(stock) = known.filter(|stock| stock.term > header.term || stock.seq >= header.seq) {
-                let is_other = stock.seq == header.seq && stock.phase != phase(sale, header, self.clock.now());
+            if let Some(stock) = known.filter(|stock| (stock.term, stock.seq) >= (header.term, header.seq)) {
+                let is_other = (stock.term, stock.seq) == (header.term, header.seq)
+                    && stock.phase != phase(sale, header, self.clock.now());
                 let is_due = is_other || is_to_hear_again(room, self.clock.now());
                 return if is_due { self.say(room, sale, header, header.seq, Vec::new()).await } else { Ok(()) };
             }
             // To a room that knows nothing, only the latest events say anything of those inside.
             let from_here = header.seq.saturating_sub(EVENTS_AT_ONCE as u64);
-            let after = known.map_or(from_here, |stock| stock.seq);
-            let Some(page) = page(sale, after).await? else { return Ok(()) };
+            let (term, after) = known.map_or((header.term, from_here), |stock| (stock.term, stock.seq));
+            let Some(page) = page(sale, term, after).await? else { return Ok(()) };
             let is_last = page.events.len() < EVENTS_AT_ONCE;
             let seq = page.events.last().map_or(after, |event| event.seq);
             let grants = page.events.iter().filter_map(grant).collect();
@@ -170,13 +173,11 @@ impl Instance {
 
     /// Ends the sessions of those who have bought the whole of a reservation since this last looked.
     async fn end_sessions(&self, follow: &Follow, header: Header) -> Result<(), StoreError> {
-        let (id, history) = (&follow.sale.id, (header.born, header.term));
-        let mut after = match self.followed().get(id) {
-            Some((known, seq)) if *known == history => *seq,
-            _ => 0,
-        };
-        while after < header.seq {
-            let Some(page) = page(&follow.sale, after).await? else { return Ok(()) };
+        let (id, born) = (&follow.sale.id, header.born);
+        let known = self.followed().get(id).copied().filter(|known| known.born == born);
+        let (mut term, mut after) = known.map_or((header.term, 0), |known| (known.term, known.seq));
+        while (term, after) < (header.term, header.seq) {
+            let Some(page) = page(&follow.sale, term, after).await? else { return Ok(()) };
             let Some(last) = page.events.last().map(|event| event.seq) else { return Ok(()) };
             let sessions: Vec<_> = page.events.iter().filter_map(bought_whole).collect();
             for some in sessions.chunks(AT_ONCE) {
@@ -184,8 +185,8 @@ impl Instance {
                 // The first that could not be told stops it: the page is gone through again.
                 try_join_all(ends).await?;
             }
-            after = last;
-            self.followed().insert(id.clone(), (history, after));
+            (term, after) = (page.header.term, last);
+            self.followed().insert(id.clone(), Looked { born, term, seq: after });
         }
         Ok(())
     }
@@ -213,9 +214,9 @@ fn follows(directory: &Directory) -> Vec<Follow> {
     directory.sales.values().filter_map(&mut follow).collect()
 }
 
-/// The sale's events after `after`. None where it is gone.
-async fn page(sale: &LiveSale, after: u64) -> Result<Option<Page>, StoreError> {
-    let answer = sale.lane.submit(sale::Command::Events { after, limit: EVENTS_AT_ONCE }).await?;
+/// The sale's events after `after` as of `term`. None where it is gone.
+async fn page(sale: &LiveSale, term: u64, after: u64) -> Result<Option<Page>, StoreError> {
+    let answer = sale.lane.submit(sale::Command::Events { after, term, limit: EVENTS_AT_ONCE }).await?;
     match (answer.outcome, answer.header) {
         (Outcome::Events(events), Some(header)) => Ok(Some(Page { events, header })),
         _ => Ok(None),

@@ -60,8 +60,23 @@ impl Calls {
             self.remove(before);
             call = merged(before, call);
         }
+        self.put(call);
+    }
+
+    /// Adds a call as it is, of positions after all that were called before.
+    pub fn put(&mut self, call: Call) {
         self.by_last.insert(call.last, call);
         self.by_deadline.insert((call.deadline, call.last));
+    }
+
+    /// None of them gives anything back any more.
+    pub fn make_free(&mut self) {
+        self.by_last.values_mut().for_each(|call| call.cost = Cost::Free);
+    }
+
+    /// All of them, in the order of the line.
+    pub fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.by_last.values()
     }
 
     /// The call that `position` belongs to, if it is still open.

@@ -143,4 +143,7 @@ pub enum Outcome {
     Standing(Standing),
     /// Refused; nothing changed but the clock.
     Refused(Refusal),
+    /// The store's own program failed at this command, which is a bug; nothing changed. No machine says so: it is what a
+    /// store puts in the place of an outcome, and never leaves it.
+    Failed,
 }

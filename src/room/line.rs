@@ -4,6 +4,7 @@
 //! state untouched, so that reads stay reads: what credit has grown since is computed from `last` when needed.
 
 mod place;
+mod recovery;
 mod session;
 mod stock;
 mod tick;
@@ -16,11 +17,12 @@ use super::{
     claimed::Claimed,
     command::{Command, Epoch, Outcome, Position, Refusal},
     figures::Figures,
-    pace::Observed,
+    pace::{Arrivals, Observed},
     sessions::Sessions,
     settings::{Mode, Rules, StockGate},
     stock::Stock,
     view::{Phase, View},
+    voids::Voids,
 };
 use crate::time::UnixMs;
 
@@ -45,6 +47,10 @@ pub struct Room {
     observed: Observed,
     /// Where a sale stands behind the room and the line is to know of it.
     stock: Option<Stock>,
+    arrivals: Arrivals,
+    voids: Voids,
+    /// Until when a permit is kept for visitors with a ticket from a void.
+    owed_until: UnixMs,
 }
 
 /// What came of a command, and whether the room's state is another than before.
@@ -133,6 +139,9 @@ impl Room {
             sessions: Sessions::default(),
             observed: Observed::default(),
             stock: None,
+            arrivals: Arrivals::default(),
+            voids: Voids::default(),
+            owed_until: UnixMs(0),
             rules,
         }
     }

@@ -3,7 +3,7 @@
 //! [`settings`] is the document an operator writes, [`command`] what can be asked of a room and what it
 //! answers, [`mod@line`] the state machine itself, `calls`, `claimed`, `sessions` and [`pace`] its parts,
 //! [`stock`] what it knows of the sale behind it, [`Figures`] its counters, [`view`] what it shows of itself, [`estimate`] how long a visitor will
-//! wait and whether anything will be left, [`bounds`] every limit of these.
+//! wait and whether anything will be left, [`recovery`] what it is told after its store has lost something, [`bounds`] every limit of these.
 
 pub mod bounds;
 mod calls;
@@ -13,15 +13,18 @@ pub mod estimate;
 mod figures;
 pub mod line;
 pub mod pace;
+pub mod recovery;
 mod sessions;
 pub mod settings;
 pub mod stock;
 mod validate;
 pub mod view;
+mod voids;
 
 pub use command::{Command, Epoch, Holder, Outcome, Place, Position, Refusal, Session, SessionRef, Standing, Tag};
 pub use figures::Figures;
 pub use line::{Applied, Room};
+pub use recovery::{Fact, Heard, Told};
 pub use settings::{Document, Mode, Rules, StockGate};
 pub use stock::{Grant, SalePhase, Stock, StockNews};
 pub use validate::Logo;

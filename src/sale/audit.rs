@@ -108,6 +108,8 @@ impl Ledger {
             EventKind::Checkpoint { items } if starts_here => self.books = items.iter().map(Books::of).collect(),
             EventKind::Checkpoint { items } => return self.compare(event.seq, items),
             EventKind::PaidTooLate { .. }
+            | EventKind::Lost { .. }
+            | EventKind::Rewound { .. }
             | EventKind::AllHeld { .. }
             | EventKind::SoldOut { .. }
             | EventKind::Returned { .. } => {}

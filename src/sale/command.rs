@@ -58,8 +58,9 @@ pub struct Line {
 pub enum Command {
     /// Creates the sale or changes its settings; a `version` not above the sale's own changes nothing. A changed
     /// total restocks or withdraws the difference to the former document. `born` is the version that the sale's first
-    /// document had: what is left of a sale born earlier under this id makes way whole, and one born later stays.
-    Configure { version: u64, born: u64, rules: Rules },
+    /// document had: what is left of a sale born earlier under this id makes way whole, and one born later stays. One that
+    /// has been made before is not made again unless `make` says so: its store has lost it, and what it sold is not known.
+    Configure { version: u64, born: u64, rules: Rules, make: bool },
     /// Says whether `rules` could be configured now; changes nothing.
     Consider { rules: Rules },
     /// Forgets the sale with all its records, if it was not born after `born`: so a deletion that arrives late does not
@@ -93,8 +94,9 @@ pub enum Command {
     /// Counts the books anew from every reservation; changes nothing. It takes as long as there are reservations: for
     /// audits, not for a sale in service.
     Walk,
-    /// Events after `after`, at most `limit`; changes nothing.
-    Events { after: u64, limit: usize },
+    /// Events after `after`, at most `limit`; changes nothing. `term` is the one in which the reader was told of `after`:
+    /// what the store has lost since, it is to forget.
+    Events { after: u64, term: u64, limit: usize },
 }
 
 /// What a buyer asks for.
@@ -163,6 +165,16 @@ pub enum State {
     Expired { at: UnixMs },
 }
 
+impl State {
+    /// When it came to its end; none while it is held.
+    pub(super) fn ended(&self) -> Option<UnixMs> {
+        match self {
+            Self::Held { .. } => None,
+            Self::Confirmed { at, .. } | Self::Released { at } | Self::Expired { at } => Some(*at),
+        }
+    }
+}
+
 /// What stands in a line's way. `held > 0` means that some may come back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shortage {
@@ -189,6 +201,8 @@ pub enum Limit {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     UnknownSale,
+    /// The store has lost the sale, and nobody but its operator may have it made anew.
+    NeedsOperator,
     /// A field that can't be taken, and why.
     Invalid {
         field: String,
@@ -232,4 +246,7 @@ pub enum Outcome {
     Refused(Refusal),
     /// Holds that are due still stand in the way, or a look-up found that it comes in time: to be sent again in full.
     Pending,
+    /// The store's own program failed at this command, which is a bug; nothing changed. No machine says so: it is what a
+    /// store puts in the place of an outcome, and never leaves it.
+    Failed,
 }

@@ -2,7 +2,7 @@
 //!
 //! [`settings`] is the document an operator writes, [`command`] what can be asked of a sale and what it answers,
 //! [`stock`] the books and what one batch does to them, [`reserve`], [`resolve`] and [`operate`] the rules of
-//! the commands, [`outbox`] the ordered events, [`audit`] their fold, [`books`] the walk over all reservations, [`view`]
+//! the commands, [`outbox`] the ordered events, [`recovery`] what a store that lost something is told again, [`audit`] their fold, [`books`] the walk over all reservations, [`view`]
 //! what a sale shows of itself, [`rows`] what it is kept as.
 //!
 //! The invariant after every command: per SKU `available + held + sold = total`, `held` is the sum of the live
@@ -13,6 +13,7 @@ pub mod books;
 pub mod command;
 mod operate;
 pub mod outbox;
+pub mod recovery;
 pub mod reserve;
 pub mod resolve;
 pub mod rows;
@@ -31,4 +32,4 @@ pub use stock::Sale;
 pub use view::View;
 
 /// The version of the stock's behaviour, like the line's: a journal is replayed only under the rules it was written by.
-pub const RULES_VERSION: u64 = 3;
+pub const RULES_VERSION: u64 = 4;

@@ -20,7 +20,14 @@ const DELTA: &str = "delta";
 impl Sale {
     /// A sale with all its units available; folding its outbox from nothing gives them.
     pub(super) fn new(now: UnixMs, version: u64, born: u64, rules: &Rules) -> Self {
-        let mut sale = Self {
+        let mut sale = Self::empty(now, version, born, rules);
+        sale.take_rules(now, rules);
+        sale
+    }
+
+    /// A sale that has no units yet.
+    pub(super) fn empty(now: UnixMs, version: u64, born: u64, rules: &Rules) -> Self {
+        Self {
             version,
             born,
             rules: Rules { items: BTreeMap::new(), ..rules.clone() },
@@ -32,12 +39,11 @@ impl Sale {
             fading: std::collections::BTreeSet::new(),
             restocks: BTreeMap::new(),
             outbox: Outbox::default(),
+            rewinds: Vec::new(),
             available: 0,
             held: 0,
             touched: Touched::default(),
-        };
-        sale.take_rules(now, rules);
-        sale
+        }
     }
 
     /// Changes the settings. A changed total restocks or withdraws the difference to the former document's.
@@ -100,7 +106,7 @@ impl Sale {
         self.rules.items.get(sku).map_or(0, |item| item.total)
     }
 
-    fn take_rules(&mut self, now: UnixMs, rules: &Rules) {
+    pub(super) fn take_rules(&mut self, now: UnixMs, rules: &Rules) {
         let gone: Vec<Sku> = self.stock.keys().filter(|sku| !rules.items.contains_key(*sku)).cloned().collect();
         for sku in gone {
             let left = self.stock.get(&sku).map_or(0, |stock| signed(stock.available));
@@ -119,7 +125,7 @@ impl Sale {
     }
 
     /// Changes total and available of a SKU by a delta that was checked.
-    fn shift(&mut self, now: UnixMs, sku: &Sku, delta: i64) {
+    pub(super) fn shift(&mut self, now: UnixMs, sku: &Sku, delta: i64) {
         if delta == 0 {
             return;
         }

@@ -58,6 +58,10 @@ pub enum EventKind {
     Restocked { sku: Sku, delta: i64 },
     /// The books at this point: what came before may be trimmed.
     Checkpoint { items: Vec<Item> },
+    /// Held when the store lost its last moments, and sold or held by others before it was told so: gone.
+    Lost { id: ReservationId, buyer: Option<Buyer>, lines: Units },
+    /// The store has lost its last moments: whatever came after `to_seq` in older terms did not happen, or is told again.
+    Rewound { term: u64, to_seq: u64 },
 }
 
 /// The events kept, oldest first. What is kept starts at the sale's beginning or at a checkpoint.

@@ -92,7 +92,7 @@ impl Sale {
                 Err(refusal) => (Outcome::Refused(refusal), expired),
                 Ok(part) => {
                     let levels = self.levels(record.lines.keys());
-                    self.sell(now, id, part, &confirm.order);
+                    self.sell(now, now, id, part, &confirm.order);
                     self.tell_levels(now, levels);
                     (self.look(id), true)
                 }
@@ -138,7 +138,7 @@ impl Sale {
         }
     }
 
-    fn reschedule(&mut self, id: ReservationId, deadline: UnixMs, paying: bool) {
+    pub(super) fn reschedule(&mut self, id: ReservationId, deadline: UnixMs, paying: bool) {
         let Some(record) = self.record_mut(id) else { return };
         let State::Held { deadline: before, .. } = record.state else { return };
         record.state = State::Held { deadline, paying };
@@ -166,15 +166,15 @@ impl Sale {
         Ok(Part { lines: units, share })
     }
 
-    /// Moves the part of a live hold from held to sold and lets the rest return. The caller tells the levels.
-    fn sell(&mut self, now: UnixMs, id: ReservationId, part: Part, order: &OrderRef) {
+    /// Moves the part of a live hold from held to sold as of `at` and lets the rest return. The caller tells the levels.
+    pub(super) fn sell(&mut self, now: UnixMs, at: UnixMs, id: ReservationId, part: Part, order: &OrderRef) {
         let Part { lines, share } = part;
         let Some(record) = self.record_mut(id) else { return };
         let State::Held { deadline, .. } = record.state else { return };
         let (reserved, buyer) = (std::mem::replace(&mut record.lines, lines.clone()), record.buyer.clone());
-        record.state = State::Confirmed { order: order.clone(), at: now };
+        record.state = State::Confirmed { order: order.clone(), at };
         self.due.remove(&(deadline, id));
-        self.fade(now, id);
+        self.fade(at, id);
         let mut returned = Units::new();
         for (sku, held) in &reserved {
             let sold = lines.get(sku).copied().unwrap_or(0);
@@ -211,7 +211,7 @@ impl Sale {
         // Before the hold: in one step with it, the units go from available to sold.
         let levels = self.levels(part.lines.keys());
         self.hold_again(now, id, &part.lines);
-        self.sell(now, id, part, &confirm.order);
+        self.sell(now, now, id, part, &confirm.order);
         self.tell_levels(now, levels);
         (self.look(id), true)
     }
@@ -233,7 +233,7 @@ impl Sale {
 
     /// Tells the shop that a payment came for a hold that had died, and remembers its order: the shop refunds it, so it
     /// must not be sold to afterwards.
-    fn tell_paid_too_late(&mut self, now: UnixMs, id: ReservationId, order: &OrderRef) {
+    pub(super) fn tell_paid_too_late(&mut self, now: UnixMs, id: ReservationId, order: &OrderRef) {
         let Some(record) = self.record_mut(id) else { return };
         record.late_orders.push(order.clone());
         let lines = record.lines.clone();
@@ -242,9 +242,9 @@ impl Sale {
 }
 
 /// Units to confirm.
-struct Part {
-    lines: Units,
-    share: Share,
+pub(super) struct Part {
+    pub(super) lines: Units,
+    pub(super) share: Share,
 }
 
 impl Record {

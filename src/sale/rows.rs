@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     command::{Buyer, ReservationId, Sku, State},
     outbox::{Event, Outbox},
+    recovery::Rewind,
     settings::Rules,
     stock::{Count, Record, Restock, Sale, Stock},
 };
@@ -31,10 +32,10 @@ pub enum RowKey {
 
 /// One row, to be kept and given back as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row(Content);
+pub struct Row(pub(super) Content);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Content {
+pub(super) enum Content {
     Head(Head),
     Rules {
         version: u64,
@@ -60,10 +61,11 @@ enum Content {
 
 /// What holds all rows together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Head {
+pub(super) struct Head {
     last: UnixMs,
     /// The number of the last event.
     seq: u64,
+    rewinds: Vec<Rewind>,
     /// How many events are kept: rows of older ones are left over.
     events: usize,
     records: usize,
@@ -179,6 +181,7 @@ impl Sale {
         Head {
             last: self.last,
             seq: self.outbox.seq(),
+            rewinds: self.rewinds.clone(),
             events: self.outbox.len(),
             records: self.records.len(),
             restocks: self.restocks.len(),
@@ -308,6 +311,7 @@ impl Rebuild {
             fading: self.fading,
             restocks: self.restocks,
             outbox: Outbox::of(head.seq, self.events),
+            rewinds: head.rewinds,
             touched: Touched(Some(Noted { is_new: false, keys: BTreeSet::new(), seq: head.seq })),
         };
         match sale.walk().differences.first() {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     command::{Buyer, Command, Fingerprint, OrderRef, Outcome, Refusal, Reservation, ReservationId, Sku, State},
     outbox::{EventKind, Outbox, Units},
+    recovery::Rewind,
     rows::{RowKey, Touched},
     settings::Rules,
     view::{Figures, Header, Item, Phase, View},
@@ -46,6 +47,8 @@ pub struct Sale {
     /// Keys of restocks done.
     pub(super) restocks: BTreeMap<ReservationId, Restock>,
     pub(super) outbox: Outbox,
+    /// The recoveries of its store, oldest first, at most [`super::recovery::REWINDS_MAX`].
+    pub(super) rewinds: Vec<Rewind>,
     /// Sums over all SKUs, so that the line can be told without counting.
     pub(super) available: u64,
     pub(super) held: u64,
@@ -138,7 +141,12 @@ impl Sale {
                 removed.extend(gone);
                 Outcome::Done
             }
-            (found, Command::Configure { version, born, rules }) if found.as_ref().is_none_or(|f| f.born < *born) => {
+            (found, Command::Configure { version, born, rules, make })
+                if found.as_ref().is_none_or(|f| f.born < *born) =>
+            {
+                if !make {
+                    return Outcome::Refused(Refusal::NeedsOperator);
+                }
                 removed.extend(slot.replace(Self::new(now, *version, *born, rules)));
                 *changed = true;
                 Outcome::Done
@@ -159,7 +167,7 @@ impl Sale {
     /// The outcome of one command, and whether it changed the state.
     fn dispatch(&mut self, now: UnixMs, command: &Command) -> (Outcome, bool) {
         match command {
-            Command::Configure { version, born, rules } => self.configure(now, *version, *born, rules),
+            Command::Configure { version, born, rules, make: _ } => self.configure(now, *version, *born, rules),
             Command::Restock { id, sku, delta } => self.restock(now, *id, sku, *delta),
             Command::Reserve(reserve) => self.reserve(now, reserve),
             Command::Paying { id } => self.paying(now, *id),
@@ -176,7 +184,9 @@ impl Sale {
             Command::Rules => (Outcome::Rules(self.rules.clone()), false),
             Command::Walk => (Outcome::Walked(self.walk()), false),
             Command::Items => (Outcome::Items(self.view(now)), false),
-            Command::Events { after, limit } => (Outcome::Events(self.outbox.after(*after, *limit)), false),
+            Command::Events { after, term, limit } => {
+                (Outcome::Events(self.outbox.after(self.resolve(*after, *term), *limit)), false)
+            }
         }
     }
 
@@ -211,7 +221,7 @@ impl Sale {
     }
 
     /// Closes a batch that changed something: sets a checkpoint and trims the past where it is time.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if self.outbox.checkpoint_due() {
             let items = self.items();
             self.emit(self.last, EventKind::Checkpoint { items });
@@ -234,10 +244,11 @@ impl Sale {
     ) {
         let Some(record) = self.record_mut(id) else { return };
         let State::Held { deadline, .. } = record.state else { return };
+        let Some(at) = end.ended() else { return };
         record.state = end;
         let (lines, buyer) = (record.lines.clone(), record.buyer.clone());
         self.due.remove(&(deadline, id));
-        self.fade(now, id);
+        self.fade(at, id);
         let levels = self.levels(lines.keys());
         for (sku, quantity) in &lines {
             self.move_units(sku, *quantity, Move::Return);
@@ -281,7 +292,7 @@ impl Sale {
     }
 
     /// Forgets a tombstone or a restock's key. What was confirmed stays, but is no longer counted as a grant.
-    fn forget(&mut self, until: UnixMs, id: ReservationId) {
+    pub(super) fn forget(&mut self, until: UnixMs, id: ReservationId) {
         self.fading.remove(&(until, id));
         if self.restocks.remove(&id).is_some() {
             self.touched.note(|| RowKey::Restock(id));
@@ -451,10 +462,7 @@ impl Stock {
 impl Record {
     /// When it came to its end; none while it is held.
     pub(super) fn ended(&self) -> Option<UnixMs> {
-        match &self.state {
-            State::Held { .. } => None,
-            State::Confirmed { at, .. } | State::Released { at } | State::Expired { at } => Some(*at),
-        }
+        self.state.ended()
     }
 
     /// The record as its owner sees it.

@@ -1,6 +1,6 @@
 //! The audit of a sale: its outbox, folded from the oldest event kept, must give its stock, and so must its reservations.
 
-use super::{Store, StoreError};
+use super::{SaleReply, Store, StoreError};
 use crate::{
     id::SaleId,
     sale::{
@@ -43,6 +43,8 @@ impl AuditReport {
 
 /// The fold under way.
 struct Fold {
+    /// The store's term: what it loses when that changes, the fold has to forget.
+    term: u64,
     ledger: Ledger,
     first_seq: u64,
     events: u64,
@@ -58,24 +60,34 @@ struct Fold {
 pub async fn audit_sale<S: Store>(store: &S, sale: SaleId) -> Result<Option<AuditReport>, StoreError> {
     let Some(mut fold) = fold_pages(store, &sale).await? else { return Ok(None) };
     // The rest of the events and the stock in one batch, which is of one moment.
-    let rest = Command::Events { after: fold.ledger.seq(), limit: usize::MAX };
-    let outcomes = store.sale(sale.clone(), vec![rest, Command::Items, Command::Walk]).await?.outcomes;
+    let rest = Command::Events { after: fold.ledger.seq(), term: fold.term, limit: usize::MAX };
+    let reply = store.sale(sale.clone(), vec![rest, Command::Items, Command::Walk]).await?;
+    let (term, outcomes) = (term_of(&reply), reply.outcomes);
     let [Outcome::Events(events), Outcome::Items(view), Outcome::Walked(walk)] = &outcomes[..] else {
         return absent(&outcomes);
     };
+    if term != fold.term {
+        return Err(StoreError::Unavailable("the store lost something meanwhile: audit once more".to_owned()));
+    }
     fold.take(events);
-    let Fold { ledger, first_seq, events, result } = fold;
+    let Fold { term: _, ledger, first_seq, events, result } = fold;
     let fold = result.and_then(|()| ledger.compare(view.seq, &view.items));
     Ok(Some(AuditReport { sale, view: view.clone(), first_seq, events, walk: walk.clone(), fold }))
 }
 
 /// Folds whole pages until there is none left. None where there is no such sale.
 async fn fold_pages<S: Store>(store: &S, sale: &SaleId) -> Result<Option<Fold>, StoreError> {
-    let mut fold = Fold::new();
+    let mut fold = Fold::new(0);
     loop {
-        let page = Command::Events { after: fold.ledger.seq(), limit: PAGE };
-        let outcomes = store.sale(sale.clone(), vec![page]).await?.outcomes;
-        let [Outcome::Events(events)] = &outcomes[..] else { return absent(&outcomes) };
+        let page = Command::Events { after: fold.ledger.seq(), term: fold.term, limit: PAGE };
+        let reply = store.sale(sale.clone(), vec![page]).await?;
+        let [Outcome::Events(events)] = &reply.outcomes[..] else { return absent(&reply.outcomes) };
+        let term = term_of(&reply);
+        if term != fold.term && fold.events > 0 {
+            fold = Fold::new(term);
+            continue;
+        }
+        fold.term = term;
         if events.len() < PAGE || fold.result.is_err() {
             return Ok(Some(fold));
         }
@@ -84,8 +96,8 @@ async fn fold_pages<S: Store>(store: &S, sale: &SaleId) -> Result<Option<Fold>, 
 }
 
 impl Fold {
-    fn new() -> Self {
-        Self { ledger: Ledger::default(), first_seq: 0, events: 0, result: Ok(()) }
+    fn new(term: u64) -> Self {
+        Self { term, ledger: Ledger::default(), first_seq: 0, events: 0, result: Ok(()) }
     }
 
     /// Folds a page in. One that begins later than the last ended begins at a checkpoint: the past was trimmed away
@@ -94,7 +106,7 @@ impl Fold {
         if let Some(Event { seq, kind: EventKind::Checkpoint { .. }, .. }) = events.first()
             && *seq > self.ledger.seq() + 1
         {
-            *self = Self::new();
+            *self = Self::new(self.term);
         }
         for event in events {
             if self.result.is_ok() {
@@ -104,6 +116,11 @@ impl Fold {
             }
         }
     }
+}
+
+/// The term in which a reply was given.
+fn term_of(reply: &SaleReply) -> u64 {
+    reply.header.map_or(0, |header| header.term)
 }
 
 /// What it means that the outcomes are not those asked for.

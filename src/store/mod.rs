@@ -170,6 +170,9 @@ pub enum StoreError {
     /// The store is out of reach or could not write; whether the batch was applied is not known.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The store's own program failed at this command, which is a bug; nothing was applied.
+    #[error("the store failed at it: {0}")]
+    Failed(String),
     /// The store has lost something and is being told it by those who remember: a few seconds. Nothing was applied.
     #[error("the store is recovering")]
     Recovering,
@@ -183,5 +186,10 @@ impl StoreError {
     /// A store whose answer does not fit what it was asked: broken, whatever it says.
     fn misfit() -> Self {
         Self::Unavailable("the answer does not fit".to_owned())
+    }
+
+    /// The store failed at this one command.
+    fn failed() -> Self {
+        Self::Failed("at this command and at no other of its batch".to_owned())
     }
 }

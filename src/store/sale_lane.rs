@@ -11,7 +11,7 @@ use super::{Store, StoreError, batcher::Lane};
 use crate::{
     clock::Clock,
     id::SaleId,
-    sale::{Command, Outcome, Sale, view::Header},
+    sale::{Command, Outcome, Refusal, Sale, view::Header},
     telemetry::Metrics,
     time::UnixMs,
 };
@@ -60,10 +60,14 @@ impl<S: Store> SaleLane<S> {
             Command::Look { .. } | Command::Rules | Command::Items | Command::Walk | Command::Events { .. }
         );
         let answer = self.lane.submit(command).await;
-        if matches!(answer, Err(StoreError::NeedsOperator)) {
-            self.lose();
-        }
-        let answer = answer?;
+        let answer = match answer {
+            Ok(answer) if answer.outcome != Outcome::Refused(Refusal::NeedsOperator) => answer,
+            Ok(_) | Err(StoreError::NeedsOperator) => {
+                self.lose();
+                return Err(StoreError::NeedsOperator);
+            }
+            Err(error) => return Err(error),
+        };
         let header = answer.view.as_deref().copied();
         if let Some(header) = header {
             self.tell(header.seq);

@@ -66,13 +66,13 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => id.clone().prop_map(|id| Command::Look { id }),
         1 => (1000..1008u128, 0..SKUS.len(), -6..6i64)
             .prop_map(|(id, s, delta)| Command::Restock { id: ReservationId(id), sku: sku(s), delta }),
-        1 => (1..6u64, 0..12u64).prop_map(|(version, total)| Command::Configure { version, born: 1, rules: rules(total, Some(5), None) }),
+        1 => (1..6u64, 0..12u64).prop_map(|(version, total)| Command::Configure { version, born: 1, rules: rules(total, Some(5), None), make: true }),
         1 => Just(Command::Tick),
     ]
 }
 
 fn check_books(sale: &Sale, now: UnixMs, ledger: &mut Ledger, folded: &mut u64) {
-    let Outcome::Events(events) = ask(sale, now, Command::Events { after: *folded, limit: usize::MAX }) else {
+    let Outcome::Events(events) = ask(sale, now, Command::Events { after: *folded, term: 0, limit: usize::MAX }) else {
         panic!()
     };
     for event in &events {
@@ -119,7 +119,7 @@ proptest! {
     ) {
         let mut sale = None;
         let mut now = UnixMs(1_000_000);
-        Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: rules(total, Some(5), Some(7)) }]);
+        Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: rules(total, Some(5), Some(7)), make: true }]);
         let (mut ledger, mut folded) = (Ledger::default(), 0);
         let mut too_late = BTreeSet::new();
         for (dt, commands) in batches {
@@ -153,7 +153,7 @@ proptest! {
         let books = |times: usize| {
             let mut sale = None;
             let now = UnixMs(1_000_000);
-            Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: rules(8, Some(5), None) }]);
+            Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: rules(8, Some(5), None), make: true }]);
             for command in &commands {
                 for _ in 0..times {
                     Sale::apply(&mut sale, now, std::slice::from_ref(command));
@@ -189,7 +189,7 @@ fn late_for_ever(late: &mut BTreeSet<(ReservationId, OrderRef)>, command: &Comma
 
 /// All events kept.
 pub fn events(sale: &Sale) -> Vec<Event> {
-    match ask(sale, UnixMs(0), Command::Events { after: 0, limit: usize::MAX }) {
+    match ask(sale, UnixMs(0), Command::Events { after: 0, term: 0, limit: usize::MAX }) {
         Outcome::Events(events) => events,
         other => panic!("{other:?}"),
     }
@@ -213,7 +213,7 @@ fn a_hundred_thousand_holds_due_at_once_never_make_a_false_sold_out() {
     open.items.retain(|name, _| *name == sku(0));
     let mut sale = None;
     let start = UnixMs(1_000_000);
-    Sale::apply(&mut sale, start, &[Command::Configure { version: 1, born: 1, rules: open }]);
+    Sale::apply(&mut sale, start, &[Command::Configure { version: 1, born: 1, rules: open, make: true }]);
     for id in 0..100_000u128 {
         let by = Command::Reserve(Reserve {
             id: ReservationId(id),
@@ -246,7 +246,7 @@ fn a_pass_is_required_where_the_sale_says_so() {
     by_pass.requires_pass = vec![RoomId::parse("main").unwrap()];
     let mut sale = None;
     let now = UnixMs(1_000_000);
-    Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: by_pass }]);
+    Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules: by_pass, make: true }]);
     let with = |caller: Caller| {
         let Command::Reserve(ask) = reserve(1, 0, 1) else { unreachable!() };
         Command::Reserve(Reserve { caller, ..ask })

@@ -16,7 +16,7 @@ const NOW: UnixMs = UnixMs(1_000_000);
 
 fn sale(rules: Rules) -> Option<Sale> {
     let mut sale = None;
-    Sale::apply(&mut sale, NOW, &[Command::Configure { version: 1, born: 1, rules }]);
+    Sale::apply(&mut sale, NOW, &[Command::Configure { version: 1, born: 1, rules, make: true }]);
     sale
 }
 
@@ -25,7 +25,7 @@ fn at(sale: &mut Option<Sale>, now: UnixMs, command: Command) -> Outcome {
 }
 
 fn configure(sale: &mut Option<Sale>, rules: Rules) {
-    assert_eq!(at(sale, NOW, Command::Configure { version: 2, born: 1, rules }), Outcome::Done);
+    assert_eq!(at(sale, NOW, Command::Configure { version: 2, born: 1, rules, make: true }), Outcome::Done);
 }
 
 fn ask(hold_seconds: u64) -> Reserve {

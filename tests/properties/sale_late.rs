@@ -14,7 +14,11 @@ const START: UnixMs = UnixMs(1_000_000);
 
 fn sale(total: u64) -> Option<Sale> {
     let mut sale = None;
-    Sale::apply(&mut sale, START, &[Command::Configure { version: 1, born: 1, rules: rules(total, None, None) }]);
+    Sale::apply(
+        &mut sale,
+        START,
+        &[Command::Configure { version: 1, born: 1, rules: rules(total, None, None), make: true }],
+    );
     sale
 }
 
@@ -161,7 +165,10 @@ fn a_payment_for_an_item_that_is_sold_no_more_comes_too_late() {
     at(&mut sale, late(), Command::Tick);
     let mut without = rules(1, None, None);
     without.items.remove(&sku(0));
-    assert_eq!(at(&mut sale, late(), Command::Configure { version: 2, born: 1, rules: without }), Outcome::Done);
+    assert_eq!(
+        at(&mut sale, late(), Command::Configure { version: 2, born: 1, rules: without, make: true }),
+        Outcome::Done
+    );
     assert_eq!(at(&mut sale, late(), pay_part(1, IfExpired::Retake)), Outcome::Refused(Refusal::Expired));
     assert_eq!(told(&sale), ["part"]);
 }

@@ -45,7 +45,7 @@ impl Keeper {
 }
 
 fn configure(born: u64) -> Command {
-    Command::Configure { version: born, born, rules: rules(9, Some(5), Some(7)) }
+    Command::Configure { version: born, born, rules: rules(9, Some(5), Some(7)), make: true }
 }
 
 /// Steps of a life: mostly commands, now and then a day in which everything is forgotten, and now and then another
@@ -86,7 +86,7 @@ proptest! {
 fn sale_of(holds: u128) -> (Option<Sale>, UnixMs) {
     let (mut sale, now) = (None, UnixMs(1_000_000));
     let rules = rules(1_000_000, None, None);
-    Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules }]);
+    Sale::apply(&mut sale, now, &[Command::Configure { version: 1, born: 1, rules, make: true }]);
     for id in 0..holds {
         Sale::apply(&mut sale, now, &[reserve(id, id as usize % 5, 1)]);
         if id % 20 == 0 {

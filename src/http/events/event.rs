@@ -72,6 +72,18 @@ pub enum Kind {
     /// The books at this point: what came before may be kept no longer.
     #[serde(rename = "sale.checkpoint")]
     Checkpoint { items: Vec<Books> },
+    /// A hold that the store had lost, and could not take again because its units were taken meanwhile.
+    #[serde(rename = "reservation.lost")]
+    Lost {
+        reservation: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        buyer: Option<String>,
+        lines: Vec<Line>,
+    },
+    /// The store has lost its last moments. Forget the events after `to_seq` that you know of older terms: what of them
+    /// is still so is told again from here on.
+    #[serde(rename = "sale.rewound")]
+    Rewound { term: u64, to_seq: u64 },
 }
 
 /// One SKU's books.
@@ -85,9 +97,9 @@ pub struct Books {
 }
 
 impl Event {
-    /// The event of a sale that was `born` then.
-    pub(super) fn of(born: u64, event: sale::Event) -> Self {
-        let cursor = Cursor { born, seq: event.seq }.to_string();
+    /// The event of a sale whose events begin at `start`.
+    pub(super) fn of(start: Cursor, event: sale::Event) -> Self {
+        let cursor = Cursor { seq: event.seq, ..start }.to_string();
         Self { cursor, seq: event.seq, time: Timestamp(event.time), kind: Kind::of(event.kind) }
     }
 }
@@ -118,6 +130,10 @@ impl Kind {
             EventKind::SoldOut { sku } => Self::SoldOut { sku: sku.into() },
             EventKind::Returned { sku, available } => Self::Returned { sku: sku.into(), available },
             EventKind::Restocked { sku, delta } => Self::Restocked { sku: sku.into(), delta },
+            EventKind::Lost { id, buyer, lines: units } => {
+                Self::Lost { reservation: name(id), buyer: buyer.map(Into::into), lines: lines(&units) }
+            }
+            EventKind::Rewound { term, to_seq } => Self::Rewound { term, to_seq },
             EventKind::Checkpoint { items } => Self::Checkpoint { items: items.into_iter().map(Books::of).collect() },
         }
     }

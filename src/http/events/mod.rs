@@ -72,16 +72,16 @@ pub(crate) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::read(request.query_string())?;
-    let Part { born, events } = wait_for(&context, &sale, query).await?;
-    let seq = events.last().map_or(query.after.map_or(0, |after| after.seq), |event| event.seq);
-    let events = events.into_iter().map(|event| Event::of(born, event)).collect();
-    Ok(private(HttpResponse::Ok()).json(EventList { events, next: Cursor { born, seq }.to_string() }))
+    let Part { start, events } = wait_for(&context, &sale, query).await?;
+    let next = events.last().map_or_else(|| query.after.unwrap_or(start), |event| Cursor { seq: event.seq, ..start });
+    let events = events.into_iter().map(|event| Event::of(start, event)).collect();
+    Ok(private(HttpResponse::Ok()).json(EventList { events, next: next.to_string() }))
 }
 
 /// Events as the sale told them.
 struct Part {
-    /// The version that the sale's first document had.
-    born: u64,
+    /// The beginning of the sale's events, as they are numbered now.
+    start: Cursor,
     events: Vec<sale::Event>,
 }
 
@@ -112,19 +112,20 @@ async fn wait_for(context: &Context, sale: &LiveSale, query: Query) -> Result<Pa
 }
 
 async fn ask(sale: &LiveSale, query: Query) -> Result<Part, Problem> {
-    let after = query.after.map_or(0, |after| after.seq);
-    let answer = sale.lane.submit(Command::Events { after, limit: query.limit }).await?;
+    let (term, after) = query.after.map_or((0, 0), |after| (after.term, after.seq));
+    let answer = sale.lane.submit(Command::Events { after, term, limit: query.limit }).await?;
     let events = match answer.outcome {
         Outcome::Events(events) => events,
         Outcome::Refused(refusal) => return Err(sale_refusals::problem(refusal)),
         other => return Err(sale_refusals::unexpected(&other)),
     };
-    let born = answer.header.map_or(sale.born, |header| header.born);
+    let (now, born) = answer.header.map_or((0, sale.born), |header| (header.term, header.born));
     if query.after.is_some_and(|after| after.born != born) {
         return Err(Problem::invalid_field("after", "is of a sale that was deleted: ask without it, and begin anew"));
     }
-    if answer.header.is_some_and(|header| header.seq < after) {
+    // One of an older term may be ahead: the store knows where it stands.
+    if term > now || (term == now && answer.header.is_some_and(|header| header.seq < after)) {
         return Err(Problem::invalid_field("after", "no event has this cursor yet: ask without one, and begin anew"));
     }
-    Ok(Part { born, events })
+    Ok(Part { start: Cursor { term: now, born, seq: 0 }, events })
 }

@@ -12,7 +12,7 @@ const LIMITS: RangeInclusive<u64> = 1..=1_000;
 const LIMIT_DEFAULT: u64 = 100;
 /// Seconds a reader may wait: below the half minute after which proxies give up.
 const WAITS: RangeInclusive<u64> = 0..=25;
-/// The highest number of an event: what every part of the system counts to.
+/// The highest number of an event, and of a term: what every part of the system counts to.
 const SEQ_MAX: u64 = 1 << 53;
 
 /// A query, read.
@@ -24,10 +24,11 @@ pub(super) struct Query {
     pub wait: Duration,
 }
 
-/// A point in a sale's events: opaque to readers, `term.born.seq`. No recovery ever counts a term up on the embedded
-/// store.
+/// A point in a sale's events: opaque to readers, `term.born.seq`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
+    /// The recoveries of the store till then; 0 on a store that loses nothing.
+    pub term: u64,
     /// The version that the sale's first document had: the next sale of its id counts its events from the beginning.
     pub born: u64,
     pub seq: u64,
@@ -35,15 +36,17 @@ pub(super) struct Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "0.{}.{}", self.born, self.seq)
+        write!(f, "{}.{}.{}", self.term, self.born, self.seq)
     }
 }
 
 impl Cursor {
     fn parse(text: &str) -> Option<Self> {
-        let (born, seq) = text.strip_prefix("0.")?.split_once('.')?;
+        let (term, rest) = text.split_once('.')?;
+        let (born, seq) = rest.split_once('.')?;
+        let term = term.parse().ok().filter(|term| *term <= SEQ_MAX)?;
         let seq = seq.parse().ok().filter(|seq| *seq <= SEQ_MAX)?;
-        let cursor = Self { born: born.parse().ok()?, seq };
+        let cursor = Self { term, born: born.parse().ok()?, seq };
         // One point, one spelling.
         (cursor.to_string() == text).then_some(cursor)
     }
@@ -84,8 +87,8 @@ mod tests {
         let read = |text| Query::read(text).map_err(|problem| problem.fields["field"].as_str().unwrap().to_owned());
         let query = |after, limit, wait| Ok(Query { after, limit, wait: Duration::from_secs(wait) });
         assert_eq!(read(""), query(None, 100, 0));
-        let after = Some(Cursor { born: 4, seq: 17 });
-        assert_eq!(read("after=0.4.17&limit=1000&wait=25&fresh=1"), query(after, 1000, 25));
+        let after = Some(Cursor { term: 3, born: 4, seq: 17 });
+        assert_eq!(read("after=3.4.17&limit=1000&wait=25&fresh=1"), query(after, 1000, 25));
         for (wrong, field) in [
             ("after=", "after"),
             ("after=17", "after"),
@@ -97,7 +100,8 @@ mod tests {
             ("after=0.4.017", "after"),
             ("after=0.4.%2B17", "after"),
             ("after=0.4.-1", "after"),
-            ("after=1.4.17", "after"),
+            ("after=01.4.17", "after"),
+            ("after=9007199254740993.4.17", "after"),
             ("after=0.4.18446744073709551615", "after"),
             ("after=0.4.18446744073709551616", "after"),
             ("limit=0", "limit"),

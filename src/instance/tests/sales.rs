@@ -272,7 +272,9 @@ async fn a_sale_made_again_has_nothing_of_the_one_before() {
     bench.sale(Command::Delete { born: old.born }).await;
     bench.sale(old.configure()).await;
     assert_eq!(bench.books_of_b().await, (8, 8, 0, 0));
-    let (Outcome::Events(events), _) = bench.sale(Command::Events { after: 0, limit: 10 }).await else { panic!() };
+    let (Outcome::Events(events), _) = bench.sale(Command::Events { after: 0, term: 0, limit: 10 }).await else {
+        panic!()
+    };
     assert_eq!(events[0].seq, 1, "its events are its own");
 }
 

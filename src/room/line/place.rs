@@ -3,7 +3,7 @@
 use super::{Applied, Room};
 use crate::{
     room::{
-        bounds::{PERMIT, TAIL_RAISE_MAX},
+        bounds::{OWED_MS, OWED_REFRESH_MS, PERMIT, TAIL_RAISE_MAX},
         command::{Outcome, Place, Position, Refusal, Session, Standing, Tag},
         sessions::Live,
         settings::StockGate,
@@ -22,7 +22,10 @@ impl Room {
         if count == 0 {
             return Applied::unchanged(joined);
         }
-        self.change(now, |room| room.tail += u64::from(count));
+        self.change(now, |room| {
+            room.tail += u64::from(count);
+            room.arrivals.joined(now, u64::from(count));
+        });
         Applied::changed(joined)
     }
 
@@ -32,6 +35,7 @@ impl Room {
             Err(refusal) => return Applied::refused(refusal),
         };
         let mut applied = match self.standing(place.position) {
+            Standing::Waiting { .. } if place.position <= self.head => self.enter_from_void(now, place.position, tag),
             Standing::Waiting { ahead } => Applied::unchanged(Outcome::Waiting { ahead }),
             Standing::Called { .. } => {
                 let session = self.change(now, |room| room.enter(now, place.position, tag, UnixMs(0)));
@@ -45,6 +49,39 @@ impl Room {
         applied
     }
 
+    /// The store has forgotten that this position was issued, and the head has passed it: its visitor goes in by the next
+    /// permit, which is kept for it.
+    fn enter_from_void(&mut self, now: UnixMs, position: Position, tag: Tag) -> Applied {
+        let free = match self.phase(now) {
+            Phase::Free => true,
+            Phase::Running => false,
+            Phase::Scheduled | Phase::Paused | Phase::Closed => {
+                return Applied::unchanged(Outcome::Waiting { ahead: 0 });
+            }
+        };
+        let waits = Outcome::Waiting { ahead: 0 };
+        if free || self.figures().callable(now, self.credit_at(now)) > 0 {
+            let session = self.change(now, |room| {
+                if !free {
+                    room.credit -= PERMIT;
+                }
+                // It was passed over as one that lapsed, or is counted among those who entered by somebody's word.
+                if room.lapsed > 0 {
+                    room.lapsed -= 1;
+                } else {
+                    room.entered -= 1;
+                }
+                room.enter(now, position, tag, UnixMs(0))
+            });
+            return Applied::changed(Outcome::Live(session));
+        }
+        if now.plus_ms(OWED_REFRESH_MS) < self.owed_until {
+            return Applied::unchanged(waits);
+        }
+        self.change(now, |room| room.owed_until = now.plus_ms(OWED_MS));
+        Applied::changed(waits)
+    }
+
     /// Join, claim and exchange in one step, where that takes nothing from anybody in line.
     pub(super) fn admit(&mut self, now: UnixMs, tag: Tag) -> Applied {
         let free = match self.phase(now) {
@@ -56,12 +93,13 @@ impl Room {
         if !self.has_room_for(1) {
             return Applied::refused(Refusal::Closed);
         }
-        let to_spare = free || self.figures().callable(now, self.credit_at(now)) > 0;
+        let to_spare = free || self.callable(now, self.credit_at(now)) > 0;
         if self.head < self.tail || !to_spare {
             return Applied::refused(Refusal::LineAhead);
         }
         let session = self.change(now, |room| {
             room.tail += 1;
+            room.arrivals.joined(now, 1);
             room.head = room.tail;
             if !free {
                 room.credit -= PERMIT;
@@ -135,6 +173,7 @@ impl Room {
         }
         match self.calls.of(position) {
             Some(call) => Standing::Called { deadline: call.deadline },
+            None if self.voids.of(position).is_some() => Standing::Waiting { ahead: 0 },
             None => Standing::Lapsed,
         }
     }

@@ -69,7 +69,7 @@ impl Room {
     pub(super) fn advance(&mut self, now: UnixMs) {
         match self.phase(now) {
             Phase::Running => {
-                let called = self.pass_over(now, self.figures().callable(now, self.credit), Cost::Permit);
+                let called = self.pass_over(now, self.callable(now, self.credit), Cost::Permit);
                 self.credit -= called * PERMIT;
             }
             Phase::Free => {
@@ -81,7 +81,7 @@ impl Room {
     }
 
     fn would_call(&self, now: UnixMs) -> bool {
-        let next_left = || self.claimed.contains(self.head + 1);
+        let next_left = || self.claimed.contains(self.head + 1) || self.voids.of(self.head + 1).is_some();
         match self.phase(now) {
             Phase::Running => {
                 self.head < self.tail && (next_left() || self.figures().callable(now, self.credit_at(now)) > 0)
@@ -134,15 +134,39 @@ impl Room {
         credit.max(grown)
     }
 
-    /// Moves the head over up to `limit` positions that wait, and over any given back among and right after them,
-    /// which take no permit. Returns how many were called.
+    /// How many of those in line may be called with this much credit: one less while a permit is owed.
+    pub(super) fn callable(&self, now: UnixMs, credit: u64) -> u64 {
+        self.figures().callable(now, credit).saturating_sub(u64::from(now < self.owed_until))
+    }
+
+    /// Moves the head over up to `limit` positions that wait, and over any given back among and right after them and
+    /// over what the tail has jumped, which take no permit. Returns how many were called.
     fn pass_over(&mut self, now: UnixMs, limit: u64, cost: Cost) -> u64 {
-        let (start, mut called) = (self.head, 0);
+        let mut called = 0;
         while self.head < self.tail {
+            if let Some(void) = self.voids.of(self.head + 1) {
+                let last = void.last.min(self.tail);
+                self.lapsed += last - self.head;
+                self.head = last;
+                continue;
+            }
+            let end = self.voids.after(self.head).map_or(self.tail, |void| self.tail.min(void.first - 1));
+            called += self.pass_to(end, now, limit - called, cost);
+            if self.head < end {
+                break;
+            }
+        }
+        called
+    }
+
+    /// The same as far as `end`, with no jump before it.
+    fn pass_to(&mut self, end: Position, now: UnixMs, limit: u64, cost: Cost) -> u64 {
+        let (start, mut called) = (self.head, 0);
+        while self.head < end {
             let next = self.head + 1;
-            let Some(waits) = self.claimed.next_unset(next, self.tail) else {
-                self.lapsed += self.tail - self.head;
-                self.head = self.tail;
+            let Some(waits) = self.claimed.next_unset(next, end) else {
+                self.lapsed += end - self.head;
+                self.head = end;
                 break;
             };
             self.lapsed += waits - next;
@@ -150,7 +174,7 @@ impl Room {
             if called == limit {
                 break;
             }
-            let run_end = self.claimed.next_set(waits, self.tail).map_or(self.tail, |left| left - 1);
+            let run_end = self.claimed.next_set(waits, end).map_or(end, |left| left - 1);
             let taken = (run_end - self.head).min(limit - called);
             self.head += taken;
             called += taken;

@@ -82,7 +82,10 @@ impl Queue<Room> for RoomQueue {
         for caller in callers {
             let answer = reply.as_ref().map_err(StoreError::clone).and_then(|reply| {
                 let outcome = reply.outcomes.get(caller.command).and_then(|whole| caller.share.of(whole));
-                let outcome = outcome.ok_or_else(StoreError::misfit)?;
+                let outcome = match outcome.ok_or_else(StoreError::misfit)? {
+                    Outcome::Failed => return Err(StoreError::failed()),
+                    outcome => outcome,
+                };
                 Ok(Answer { now: reply.now, view: reply.view.clone(), outcome })
             });
             let _ = caller.reply.send(answer);

@@ -199,12 +199,12 @@ impl RedisStore {
 impl Store for RedisStore {
     async fn room(&self, id: RoomId, commands: Vec<RoomCommand>) -> Result<RoomReply, StoreError> {
         let sender = self.inner.rooms.of(&self.inner.shared, &id);
-        sender.batch(&self.inner.shared, &commands).await
+        sender.send(&self.inner.shared, &commands).await
     }
 
     async fn sale(&self, id: SaleId, commands: Vec<SaleCommand>) -> Result<SaleReply, StoreError> {
         let sender = self.inner.sales.of(&self.inner.shared, &id);
-        sender.batch(&self.inner.shared, &commands).await
+        sender.send(&self.inner.shared, &commands).await
     }
 
     async fn catalog(&self, commands: Vec<catalog_machine::Command>) -> Result<Vec<catalog_machine::Outcome>, StoreError> {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::{
+    memory::ALWAYS,
     scripted::{Answer, GATE, PRELUDE, RUN, Scripted},
     wire::{Args, Misread, Words},
 };
@@ -19,6 +20,7 @@ use crate::{
 
 impl Scripted for Room {
     type Command = Command;
+    type Outcome = Outcome;
     type Reply = RoomReply;
     const LETTER: char = 'r';
     const KEYS: &'static [&'static str] =
@@ -34,9 +36,18 @@ impl Scripted for Room {
             include_str!("lua/room/calls.lua"),
             include_str!("lua/room/line.lua"),
             include_str!("lua/room/commands.lua"),
+            include_str!("lua/room/recovery.lua"),
             GATE,
             RUN,
         ]
+    }
+
+    fn outcomes(reply: &mut RoomReply) -> &mut Vec<Outcome> {
+        &mut reply.outcomes
+    }
+
+    fn failed() -> Outcome {
+        Outcome::Failed
     }
 
     fn encode(command: &Command, args: &mut Args) {
@@ -67,6 +78,32 @@ impl Scripted for Room {
         };
     }
 
+    fn settings_row(command: &Command) -> Option<String> {
+        let Command::Configure { version, first_epoch, rules } = command else { return None };
+        let mut args = Args::default();
+        encode_settings(&mut args, *version, *first_epoch, rules);
+        let words: Vec<_> = args.into_vec().iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        Some(words.join(" "))
+    }
+
+    /// The line's ends are never forgotten. That a position is claimed is remembered as long as it could be claimed again.
+    fn kept_until(key: &str, value: &str) -> Option<UnixMs> {
+        match key.as_bytes().first()? {
+            b's' | b'v' => Some(ALWAYS),
+            b'p' => {
+                let words: Vec<&str> = value.split(' ').collect();
+                match words[..] {
+                    [_, "over", claimable] => claimable.parse().ok().map(UnixMs),
+                    [_, _, _, deadline, _, _, claimable] => {
+                        Some(UnixMs(deadline.parse::<u64>().ok()?.max(claimable.parse().ok()?)))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
     fn decode(answer: &Answer<'_>) -> Result<RoomReply, Misread> {
         let outcomes = answer.outcomes.iter().map(|line| outcome(line)).collect::<Result<_, _>>()?;
         let view = match answer.head {
@@ -92,6 +129,11 @@ fn bounds_part() -> String {
         ("STOCK_REFRESH_MS", bounds::STOCK_REFRESH_MS),
         ("UNITS_MAX", bounds::UNITS_MAX),
         ("GROWTH_MS", bounds::GROWTH_MS),
+        ("JUMP_MIN", bounds::JUMP_MIN),
+        ("JUMP_PER_JOIN", bounds::JUMP_PER_JOIN),
+        ("VOIDS_MAX", bounds::VOIDS_MAX as u64),
+        ("OWED_MS", bounds::OWED_MS),
+        ("OWED_REFRESH_MS", bounds::OWED_REFRESH_MS),
         ("BUCKET_MS", pace::BUCKET_MS),
         ("BUCKETS", pace::BUCKETS),
     ];

@@ -13,6 +13,7 @@ use crate::{
     sale::{
         Command, Sale,
         outbox::{CHECKPOINT_EVERY, KEPT_EVENTS_MAX},
+        recovery::REWINDS_MAX,
         resolve::EXTENSIONS_MAX,
         settings::TOTAL_MAX,
         stock::{EXPIRED_PER_BATCH, FORGOTTEN_PER_BATCH, GRANTS_PER_BUYER, LATE_ORDERS_MAX, TOMBSTONE_MS},
@@ -25,16 +26,17 @@ static BOUNDS: LazyLock<String> = LazyLock::new(|| {
     format!(
         "local BOUND = {{ expired = {EXPIRED_PER_BATCH}, forgotten = {FORGOTTEN_PER_BATCH}, tombstone_ms = {TOMBSTONE_MS}, \
          grants = {GRANTS_PER_BUYER}, late_orders = {LATE_ORDERS_MAX}, extensions = {EXTENSIONS_MAX}, total = {TOTAL_MAX}, \
-         checkpoint_every = {CHECKPOINT_EVERY}, kept_events = {KEPT_EVENTS_MAX} }}\n"
+         checkpoint_every = {CHECKPOINT_EVERY}, kept_events = {KEPT_EVENTS_MAX}, \
+         rewinds = {REWINDS_MAX} }}\n"
     )
 });
 
 impl Scripted for Sale {
     type Command = Command;
+    type Outcome = crate::sale::Outcome;
     type Reply = SaleReply;
     const LETTER: char = 's';
-    const KEYS: &'static [&'static str] =
-        &["stock", "buyers", "records", "restocks", "due", "fading", "events"];
+    const KEYS: &'static [&'static str] = &["stock", "buyers", "records", "restocks", "due", "fading", "events"];
     /// What was sold can't be made up from what instances happen to remember.
     const IS_REBUILT: bool = false;
 
@@ -47,10 +49,19 @@ impl Scripted for Sale {
             include_str!("lua/sale/reserve.lua"),
             include_str!("lua/sale/resolve.lua"),
             include_str!("lua/sale/operate.lua"),
+            include_str!("lua/sale/recovery.lua"),
             include_str!("lua/sale/sale.lua"),
             GATE,
             RUN,
         ]
+    }
+
+    fn outcomes(reply: &mut SaleReply) -> &mut Vec<Self::Outcome> {
+        &mut reply.outcomes
+    }
+
+    fn failed() -> Self::Outcome {
+        crate::sale::Outcome::Failed
     }
 
     fn encode(command: &Command, args: &mut Args) {

@@ -8,6 +8,7 @@ use crate::time::UnixMs;
 /// An aggregate that lives in a script.
 pub(super) trait Scripted {
     type Command;
+    type Outcome;
     /// What the store answers to a batch.
     type Reply;
     /// The letter its keys begin with.
@@ -26,6 +27,12 @@ pub(super) trait Scripted {
 
     /// Reads the lines of an answer: the aggregate's head, then one line a command.
     fn decode(answer: &Answer<'_>) -> Result<Self::Reply, Misread>;
+
+    /// The outcomes in a reply.
+    fn outcomes(reply: &mut Self::Reply) -> &mut Vec<Self::Outcome>;
+
+    /// What stands in the place of the outcome of a command at which the script failed.
+    fn failed() -> Self::Outcome;
 
     /// The row of the settings that a command gives, if it gives any: who rebuilds the aggregate begins with it.
     fn settings_row(_command: &Self::Command) -> Option<String> {

@@ -96,11 +96,39 @@ impl<A: Scripted> Sender<A> {
         Self { script, keys: keys::<A>(id), seen: Mutex::new(seen), kind: PhantomData }
     }
 
-    /// Sends a batch.
+    /// Sends commands in one batch. If the script fails, which is a bug, it has applied none of them: then they are sent one
+    /// by one, so that only the guilty fail.
     ///
     /// # Errors
     /// As the store's.
-    pub async fn batch(&self, shared: &Shared, commands: &[A::Command]) -> Result<A::Reply, StoreError> {
+    pub async fn send(&self, shared: &Shared, commands: &[A::Command]) -> Result<A::Reply, StoreError> {
+        let whole = self.batch(shared, commands).await;
+        if commands.len() < 2 || !matches!(whole, Err(StoreError::Failed(_))) {
+            return whole;
+        }
+        let mut outcomes = Vec::new();
+        let mut last = Err(StoreError::Overloaded);
+        for command in commands {
+            match self.batch(shared, std::slice::from_ref(command)).await {
+                Ok(mut reply) => {
+                    outcomes.append(A::outcomes(&mut reply));
+                    last = Ok(reply);
+                }
+                Err(error @ StoreError::Failed(_)) => {
+                    tracing::error!(key = self.keys[0], %error, "the script failed at a command");
+                    outcomes.push(A::failed());
+                    last = last.or(Err(error));
+                }
+                // Of those before it some may have been applied.
+                Err(error) => return Err(StoreError::Unavailable(error.to_string())),
+            }
+        }
+        let mut reply = last?;
+        *A::outcomes(&mut reply) = outcomes;
+        Ok(reply)
+    }
+
+    async fn batch(&self, shared: &Shared, commands: &[A::Command]) -> Result<A::Reply, StoreError> {
         if shared.budget.is_full() {
             return Err(StoreError::Overloaded);
         }
@@ -151,7 +179,7 @@ impl<A: Scripted> Sender<A> {
 
     /// Catches up with the store, if there is anything to catch up with.
     pub async fn touch(&self, shared: &Shared) -> Result<(), StoreError> {
-        self.batch(shared, &[]).await.map(drop)
+        self.send(shared, &[]).await.map(drop)
     }
 
     /// Tells the store that the instance ends.
@@ -351,5 +379,9 @@ fn misread(error: Misread) -> StoreError {
 }
 
 fn unavailable(error: CallError) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+    match error {
+        // Keys that another version wrote: not a bug of this one.
+        CallError::Script(said) if !said.starts_with("LAYOUT") => StoreError::Failed(said),
+        error => StoreError::Unavailable(error.to_string()),
+    }
 }

@@ -165,7 +165,7 @@ pub fn sale_rules(version: u64, items: &[(&str, u64)]) -> Command {
         opens_at: None,
         closes_at: None,
     };
-    Command::Configure { version, born: 1, rules }
+    Command::Configure { version, born: 1, rules, make: true }
 }
 
 pub fn reserve_of(id: u128, lines: &[(&str, u64)]) -> Reserve {
@@ -223,6 +223,6 @@ pub fn random_command(rng: &mut StdRng) -> Command {
         }
         93..96 => Command::Look { id },
         96..98 => Command::Items,
-        _ => Command::Events { after: rng.random_range(0..500), limit: 50 },
+        _ => Command::Events { after: rng.random_range(0..500), term: 0, limit: 50 },
     }
 }

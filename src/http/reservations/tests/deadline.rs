@@ -22,7 +22,7 @@ async fn payment_and_expiry_at_the_same_moment_have_one_winner() {
             _ => tokio::join!(pass, sweep, pay).2,
         };
         let Outcome::Events(events) =
-            sale.lane.submit(Command::Events { after: before, limit: 100 }).await.unwrap().outcome
+            sale.lane.submit(Command::Events { after: before, term: 0, limit: 100 }).await.unwrap().outcome
         else {
             panic!()
         };

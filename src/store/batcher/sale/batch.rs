@@ -118,6 +118,7 @@ pub(super) fn answer(callers: Vec<Caller>, reply: Result<Reply<Sale>, StoreError
         lesson.note(outcome.as_ref());
         let answer = match outcome {
             None => Err(StoreError::misfit()),
+            Some(Outcome::Failed) => Err(StoreError::failed()),
             Some(Outcome::Pending) => match caller.again {
                 Some(command) => {
                     let waiter = Waiter { command, reply: caller.reply };

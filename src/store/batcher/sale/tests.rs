@@ -196,7 +196,7 @@ async fn what_takes_no_lines_is_bounded_in_number_and_ticks_are_one() {
 async fn what_is_larger_than_a_batch_gets_one_of_its_own() {
     let (shop, lane, _) = Shop::new(0, &[("red", 1)]);
     let first = busy(&lane).await;
-    let many = Command::Events { after: 0, limit: usize::MAX };
+    let many = Command::Events { after: 0, term: 0, limit: usize::MAX };
     let rest = queue(&lane, [look(1), many.clone(), reserve(2, "red", 1)]);
     shop.let_pass(9);
     first.await.unwrap();

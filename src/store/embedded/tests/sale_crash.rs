@@ -133,10 +133,12 @@ fn the_child_that_sells() {
         let lane =
             |sale| SaleLane::new(store.clone(), id(sale), Clock::system(), Handle::current(), Arc::clone(&metrics));
         let (lasting, fleeting) = (lane(LASTING), lane(FLEETING));
-        let Ask::Configure { version, born, mut rules } = sale_rules(1, &[("red", 1_000_000)]) else { unreachable!() };
-        fleeting.submit(Ask::Configure { version, born, rules: rules.clone() }).await.unwrap();
+        let Ask::Configure { version, born, mut rules, make } = sale_rules(1, &[("red", 1_000_000)]) else {
+            unreachable!()
+        };
+        fleeting.submit(Ask::Configure { version, born, rules: rules.clone(), make }).await.unwrap();
         (rules.hold_ms, rules.hold_max_ms) = (43_200_000, 43_200_000);
-        lasting.submit(Ask::Configure { version, born, rules }).await.unwrap();
+        lasting.submit(Ask::Configure { version, born, rules, make }).await.unwrap();
         say("ready");
         let buyers: Vec<_> = (0..BUYERS)
             .map(|_| tokio::spawn(buy(Arc::clone(&lasting), Arc::clone(&fleeting), rand::random())))

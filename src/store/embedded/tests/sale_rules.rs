@@ -48,7 +48,7 @@ fn script() -> Vec<(u64, Command)> {
     let part = Some(reserve(0, None, &[("blue", 1)]).lines);
     let order = OrderRef::parse("order-2").unwrap();
     vec![
-        (0, Command::Configure { version: 1, born: 1, rules: document(4, 5) }),
+        (0, Command::Configure { version: 1, born: 1, rules: document(4, 5), make: true }),
         (10, Command::Reserve(reserve(1, Some("ann"), &[("red", 1), ("blue", 1), ("red", 1)]))),
         (20, Command::Reserve(reserve(1, Some("ann"), &[("red", 2), ("blue", 1)]))),
         (30, Command::Reserve(reserve(2, Some("ben"), &[("blue", 3)]))),
@@ -67,20 +67,20 @@ fn script() -> Vec<(u64, Command)> {
         (400, Command::Reserve(Reserve { hold_seconds: Some(2), ..reserve(8, None, &[("blue", 1)]) })),
         (500, Command::Release { id: id(1) }),
         (600, Command::Consider { rules: document(1, 5) }),
-        (700, Command::Configure { version: 2, born: 1, rules: document(6, 5) }),
+        (700, Command::Configure { version: 2, born: 1, rules: document(6, 5), make: true }),
         (800, Command::Extend { id: id(6), seconds: 13, key: Some(Fingerprint(1)) }),
         (2_500, confirm(8, "order-8", IfExpired::Reject)),
         (2_600, confirm(8, "order-8", IfExpired::Retake)),
         (13_000, Command::Tick),
         (13_100, confirm(6, "order-6", IfExpired::Reject)),
         (13_200, Command::Items),
-        (13_300, Command::Events { after: 3, limit: 100 }),
+        (13_300, Command::Events { after: 3, term: 0, limit: 100 }),
         (13_400, Command::Walk),
         (13_500, Command::Rules),
         (86_500_000, Command::Tick),
         (86_500_001, Command::Look { id: id(1) }),
         (86_500_002, Command::Delete { born: 0 }),
-        (86_500_003, Command::Configure { version: 3, born: 3, rules: document(1, 1) }),
+        (86_500_003, Command::Configure { version: 3, born: 3, rules: document(1, 1), make: true }),
         (86_500_004, Command::Delete { born: 3 }),
     ]
 }

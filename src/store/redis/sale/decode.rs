@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     id::RoomId,
     sale::{
-        Buyer, Event, EventKind, Limit, OrderRef, Outcome, Refusal, Reservation, ReservationId, Rules, Share, Shortage, Sku,
-        State,
+        Buyer, Event, EventKind, Limit, OrderRef, Outcome, Refusal, Reservation, ReservationId, Rules, Share, Shortage,
+        Sku, State,
         audit::{Column, Difference},
         books::Walk,
         outbox::Units,
@@ -62,7 +62,12 @@ fn outcome(answer: &Answer<'_>, line: &str) -> Result<Outcome, Misread> {
         "w" => {
             let (held, confirmed, ended) = (words.parse()?, words.parse()?, words.parse()?);
             let told = rest.into_iter().flat_map(|rest| rest.split('\t'));
-            Outcome::Walked(Walk { held, confirmed, ended, differences: told.map(difference).collect::<Result<_, _>>()? })
+            Outcome::Walked(Walk {
+                held,
+                confirmed,
+                ended,
+                differences: told.map(difference).collect::<Result<_, _>>()?,
+            })
         }
         _ => return Err(words.misread()),
     })
@@ -88,7 +93,8 @@ pub fn rules(words: &mut Words<'_>) -> Result<Rules, Misread> {
     let (hold_ms, hold_max_ms, payment_grace_ms) = (words.parse()?, words.parse()?, words.parse()?);
     let max_units_per_buyer = none_or(words)?;
     let requires_pass = list(words, |words| RoomId::parse(words.word()?).map_err(|_| words.misread()))?;
-    let item = |words: &mut Words<'_>| Ok((sku(words)?, ItemRules { total: words.parse()?, per_buyer: none_or(words)? }));
+    let item =
+        |words: &mut Words<'_>| Ok((sku(words)?, ItemRules { total: words.parse()?, per_buyer: none_or(words)? }));
     let items: BTreeMap<_, _> = list(words, item)?.into_iter().collect();
     Ok(Rules { items, hold_ms, hold_max_ms, payment_grace_ms, max_units_per_buyer, requires_pass, opens_at, closes_at })
 }
@@ -113,6 +119,7 @@ fn reservation(words: &mut Words<'_>) -> Result<Reservation, Misread> {
 fn refusal(words: &mut Words<'_>) -> Result<Refusal, Misread> {
     Ok(match words.word()? {
         "unknown_sale" => Refusal::UnknownSale,
+        "needs_operator" => Refusal::NeedsOperator,
         "invalid" => Refusal::Invalid { field: words.word()?.to_owned(), detail: words.rest().to_owned() },
         "unknown_sku" => Refusal::UnknownSku { sku: sku(words)? },
         "key_reused" => Refusal::KeyReused,
@@ -167,6 +174,8 @@ pub fn event(seq: u64, text: &str) -> Result<Event, Misread> {
         "sold_out" => EventKind::SoldOut { sku: sku(words)? },
         "returned" => EventKind::Returned { sku: sku(words)?, available: words.parse()? },
         "restocked" => EventKind::Restocked { sku: sku(words)?, delta: words.parse()? },
+        "lost" => EventKind::Lost { id: id(words)?, buyer: buyer(words)?, lines: units(words)? },
+        "rewound" => EventKind::Rewound { term: words.parse()?, to_seq: words.parse()? },
         "checkpoint" => EventKind::Checkpoint { items: list(words, item)? },
         _ => return Err(words.misread()),
     };
@@ -218,10 +227,7 @@ fn stock_item(words: &mut Words<'_>) -> Result<Item, Misread> {
 }
 
 /// How many, and then each.
-fn list<'a, T>(
-    words: &mut Words<'a>,
-    one: impl Fn(&mut Words<'a>) -> Result<T, Misread>,
-) -> Result<Vec<T>, Misread> {
+fn list<'a, T>(words: &mut Words<'a>, one: impl Fn(&mut Words<'a>) -> Result<T, Misread>) -> Result<Vec<T>, Misread> {
     let count: usize = words.parse()?;
     (0..count).map(|_| one(words)).collect()
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::{
     sale::{
-        Caller, Command, Confirm, IfExpired, Line, Refusal, ReservationId, Reserve, Rules, check_lines, command::Fingerprint,
-        outbox::Units, reserve::sum,
+        Caller, Command, Confirm, IfExpired, Line, Refusal, ReservationId, Reserve, Rules, check_lines,
+        command::Fingerprint, outbox::Units, reserve::sum,
     },
     store::redis::wire::Args,
     time::UnixMs,
@@ -17,8 +17,9 @@ const NUMBER_MAX: u64 = 1 << 53;
 /// Writes a command.
 pub fn command(command: &Command, args: &mut Args) {
     match command {
-        Command::Configure { version, born, rules } => {
-            args.word("configure").word(version).word(born).word(rules_text(rules));
+        Command::Configure { version, born, rules, make } => {
+            let make = if *make { "make" } else { "-" };
+            args.word("configure").word(make).word(version).word(born).word(rules_text(rules));
         }
         Command::Consider { rules } => _ = args.word("consider").word(rules_text(rules)),
         Command::Delete { born } => _ = args.word("delete").word(born),
@@ -39,9 +40,9 @@ pub fn command(command: &Command, args: &mut Args) {
         Command::Rules => _ = args.word("rules"),
         Command::Items => _ = args.word("items"),
         Command::Walk => _ = args.word("walk"),
-        Command::Events { after, limit } => {
+        Command::Events { after, term, limit } => {
             let limit = u64::try_from(*limit).unwrap_or(NUMBER_MAX).min(NUMBER_MAX);
-            args.word("events").word(after.min(&NUMBER_MAX)).word(limit);
+            args.word("events").word(after.min(&NUMBER_MAX)).word(term.min(&NUMBER_MAX)).word(limit);
         }
     }
 }
@@ -49,7 +50,7 @@ pub fn command(command: &Command, args: &mut Args) {
 /// The row of what a command configures.
 pub fn settings_row(command: &Command) -> Option<String> {
     match command {
-        Command::Configure { version, born, rules } => Some(format!("{version} {born} {}", rules_text(rules))),
+        Command::Configure { version, born, rules, make: _ } => Some(format!("{version} {born} {}", rules_text(rules))),
         _ => None,
     }
 }

@@ -83,6 +83,8 @@ fn command() -> impl Strategy<Value = Command> {
     let expect =
         prop_oneof![4 => Just(Expect::Any), 1 => Just(Expect::Absent), 2 => (0..40_u64).prop_map(Expect::Version)];
     (kind, id, body, expect, 0..12_u8, 0..60_u64).prop_map(|(kind, id, body, expect, what, n)| match what {
+        // A key is what it is, whoever makes it.
+        0..6 if kind == Kind::SigningKey => Command::Put { kind, body: format!("the key {id}"), id, expect },
         0..6 => Command::Put { kind, id, body, expect },
         6 | 7 => Command::Delete { kind, id, expect, last_epoch: n },
         8 | 9 => Command::List { known: n },

@@ -4,12 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use redis::{Connection, ConnectionLike, Value, cmd};
 
-use super::{bare::Server, linked};
 use crate::{
     id::{RoomId, SaleId},
     room::{self, Place, Position, SessionRef, Standing, Tag},
@@ -17,12 +17,19 @@ use crate::{
     store::{
         RoomReply, SaleReply, Store, StoreError,
         audit::audit_sale,
-        redis::RedisStore,
+        instances::Announcement,
+        redis::{
+            RedisStore,
+            link::{Durability, Link, LinkOptions},
+            testing::RedisServer,
+        },
         tests::{
             rules,
             sales::{confirm, reserve, sale_rules},
         },
     },
+    telemetry::Metrics,
+    time::UnixMs,
 };
 
 /// Of each kind of schedule.
@@ -53,9 +60,9 @@ struct World {
     rng: StdRng,
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_while_all_instances_live() {
-    let server = Server::start();
+    let server = RedisServer::start(&["--save", "", "--enable-debug-command", "local"]);
     for seed in 0..SCHEDULES {
         let mut world = World::new(&server, seed).await;
         for _ in 0..STEPS {
@@ -66,15 +73,18 @@ async fn nothing_acknowledged_is_lost_while_all_instances_live() {
 }
 
 impl World {
-    async fn new(server: &Server, seed: u64) -> Self {
-        let mut connection = server.connect();
+    async fn new(server: &RedisServer, seed: u64) -> Self {
+        let mut connection = redis::Client::open(("127.0.0.1", server.port())).unwrap().get_connection().unwrap();
         connection.req_command(cmd("FLUSHALL").arg("SYNC")).unwrap();
         let mut stores = Vec::new();
         for _ in 0..3 {
             stores.push(RedisStore::new(linked(server).await));
         }
-        let names: Vec<String> = stores.iter().map(|store| store.instance().to_owned()).collect();
-        stores.iter().for_each(|store| store.set_peers(names.iter().map(String::as_str)));
+        for store in &stores {
+            let (id, started) = (store.instance_id(), UnixMs(0));
+            let me = Announcement { id, build: String::new(), started, rooms: Vec::new(), sales: Vec::new() };
+            store.announce(me).await.unwrap();
+        }
         let (room, sale) = (RoomId::parse("room").unwrap(), SaleId::parse("sale").unwrap());
         let rules = room::Rules { rate_per_minute: 60_000, burst: 10, session_ms: 3_600_000, ..rules() };
         let configure = room::Command::Configure { version: 1, first_epoch: 1, rules };
@@ -251,6 +261,19 @@ impl World {
         let red = report.view.items.iter().find(|item| item.sku == Sku::parse("red").unwrap()).unwrap();
         assert_eq!((red.held, red.sold), (self.told.held.len() as u64, self.told.sold.len() as u64));
     }
+}
+
+async fn linked(server: &RedisServer) -> Link {
+    let options = LinkOptions {
+        password: None,
+        ca_file: None,
+        durability: Durability::None,
+        connections: 4,
+        connect_timeout: Duration::from_secs(5),
+        call_timeout: Duration::from_secs(5),
+        metrics: Arc::new(Metrics::new()),
+    };
+    Link::open(&server.url(), options).await.unwrap()
 }
 
 fn place(position: Position) -> Place {

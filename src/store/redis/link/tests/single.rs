@@ -132,3 +132,21 @@ async fn a_distrusted_server_is_met_anew() {
     append(&link, "k", "c").await.unwrap();
     eventually("the old connection is closed", || !ours().contains(&before[0]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_outlive_the_runtime_of_who_called_first() {
+    let server = RedisServer::start(&[]);
+    let link = Link::open(&server.url(), LinkOptions { connections: 1, ..options() }).await.unwrap();
+    let other = link.clone();
+    // As a thread of the web server does.
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(append(&other, "k", "a"))
+    });
+    assert_eq!(elsewhere.join().unwrap().unwrap(), "a");
+    let id =
+        || server.ask::<String>(&["CLIENT", "LIST", "TYPE", "normal"]).lines().next().map(|line| line[..9].to_owned());
+    let before = id();
+    assert_eq!(append(&link, "k", "b").await.unwrap(), "a,b");
+    assert_eq!(id(), before);
+}

@@ -39,9 +39,12 @@ function calls.put(call)
   newest = call
   calls_by_last:add(call.last, call.member)
   calls_due:add(call.deadline, call.member)
-  fact('c' .. fmt(call.first), table.concat({
-    fmt(room.epoch), fmt(call.last), fmt(call.deadline), call.permit and 'permit' or 'free',
-  }, ' '))
+  calls.tell(call)
+end
+
+-- Says of a call that it is open.
+function calls.tell(call)
+  fact('c' .. fmt(call.first), table.concat({ fmt(room.epoch), fmt(call.last), fmt(call.deadline) }, ' '))
 end
 
 function calls.remove(call)
@@ -116,6 +119,48 @@ function calls.is_due()
   return member and deadline <= now
 end
 
+-- All of them, in the order of the line.
+function calls.all()
+  local members = not calls_by_last.emptied and redis.call('ZRANGE', calls_by_last.key, 0, -1) or {}
+  for _, member in ipairs(members) do
+    if member ~= LAST and not calls_by_last.hidden[member] then calls.read(member) end
+  end
+  local all = {}
+  for _, call in pairs(seen_calls) do all[#all + 1] = call end
+  table.sort(all, function(one, other) return one.last < other.last end)
+  return all
+end
+
+-- How many may still claim.
+function calls.outstanding()
+  local all, fields, sum = calls.all(), {}, 0
+  for i, call in ipairs(all) do fields[i] = fmt(call.first) end
+  if fields[1] then resolved:gather(fields) end
+  for i, call in ipairs(all) do sum = sum + call.last - call.first + 1 - (resolved:num(fields[i]) or 0) end
+  return sum
+end
+
+-- None of them gives anything back any more.
+function calls.make_free()
+  local all = calls.all()
+  for _, call in ipairs(all) do
+    if call.permit then
+      calls.remove(call)
+      call.permit = false
+      calls.put(call)
+    end
+  end
+  newest = all[#all]
+end
+
+-- Nobody may claim any more.
+function calls.drop()
+  calls_by_last:clear()
+  calls_due:clear()
+  resolved:clear()
+  calls.forget()
+end
+
 function calls.forget()
   seen_calls, newest = {}, nil
 end
@@ -125,24 +170,38 @@ end
 -- The live session of a position; nil if there is none.
 function inside.get(member)
   local text = sessions:get(member)
-  if not text then return nil end
-  local tag, start, deadline, exchanged, undecided_until = string.match(text, '^(%x+) (%d+) (%d+) (%d+) (%S+)$')
+  return text and inside.read(text) or nil
+end
+
+function inside.read(text)
+  local tag, start, deadline, exchanged, undecided_until, claimable =
+    string.match(text, '^(%x+) (%d+) (%d+) (%d+) (%S+) (%d+)$')
   return {
     tag = tag,
     start = tonumber(start),
     deadline = tonumber(deadline),
     exchanged = tonumber(exchanged),
     undecided = tonumber(undecided_until), -- '-' is none
+    claimable = tonumber(claimable),
   }
 end
 
 -- Writes a session's row, whatever stands in the orders.
 function inside.write(member, live)
-  local text = table.concat({
+  sessions:set(member, table.concat({
     live.tag, fmt(live.start), fmt(live.deadline), fmt(live.exchanged), live.undecided and fmt(live.undecided) or '-',
-  }, ' ')
-  sessions:set(member, text)
-  fact('p' .. fmt(tonumber(member)), fmt(room.epoch) .. ' ' .. text)
+    fmt(live.claimable),
+  }, ' '))
+  inside.tell(member)
+end
+
+-- Says of a session that it lives. Whoever was told has to remember that its position is claimed as long as its call is
+-- open.
+function inside.tell(member) fact('p' .. fmt(tonumber(member)), fmt(room.epoch) .. ' ' .. sessions:get(member)) end
+
+-- Says that a position is claimed and its session over, or that it was given back.
+function inside.tell_over(member, claimable)
+  fact('p' .. fmt(tonumber(member)), fmt(room.epoch) .. ' over ' .. fmt(claimable))
 end
 
 -- Starts a session where there was none.
@@ -165,11 +224,8 @@ function inside.finish(member, live)
   due:remove(member)
   if live.undecided then undecided:remove(member) end
   sessions:set(member, false)
-  inside.note_over(member)
+  inside.tell_over(member, live.claimable)
 end
-
--- The position is claimed and its session over, or it was given back.
-function inside.note_over(member) fact('p' .. fmt(tonumber(member)), fmt(room.epoch) .. ' o') end
 
 -- Who has been inside longest without a reservation is taken to have one.
 function inside.decide(member, live)

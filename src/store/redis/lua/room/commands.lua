@@ -40,16 +40,16 @@ local function standing(position)
   if position > room.head then return 'waiting' end
   local call = calls.of(position)
   if call then return 'called', call end
-  return 'lapsed'
+  return voids.of(position) and 'passed' or 'lapsed'
 end
 
--- A called visitor goes in: the position is claimed and a session starts.
-local function enter(position, tag, exchanged)
+-- A visitor goes in, called or let in past the line: the position is claimed and a session starts.
+local function enter(position, tag, exchanged, call)
   room.entered = room.entered + 1
   state.resolve(position)
   observed.entered()
   local deadline = now + rules.session
-  local live = { tag = tag, start = now, deadline = deadline, exchanged = exchanged }
+  local live = { tag = tag, start = now, deadline = deadline, exchanged = exchanged, claimable = call and call.deadline or 0 }
   if rules.gate ~= 'off' then live.undecided = deadline end
   local member = pos16(position)
   inside.start(member, live)
@@ -60,8 +60,35 @@ function command.join()
   local count = num()
   if line.phase(now) == 'closed' or not has_room_for(count) then return refuse('closed') end
   local first = room.tail + 1
-  if count > 0 then line.change(function() room.tail = room.tail + count end) end
+  if count > 0 then
+    line.change(function()
+      room.tail = room.tail + count
+      observed.joined(count)
+    end)
+  end
   tell('joined', fmt(room.epoch), fmt(first), fmt(count))
+end
+
+-- The store has forgotten that this position was issued, and the head has passed it: its visitor goes in by the next
+-- permit, which is kept for it.
+local function enter_from_void(position, tag)
+  local phase = line.phase(now)
+  local is_free = phase == 'free'
+  if is_free or (phase == 'running' and line.callable_by_all(line.credit_now()) > 0) then
+    local member, live
+    line.change(function()
+      if not is_free then room.credit = room.credit - BOUND.PERMIT end
+      -- It was passed over as one that lapsed, or is counted among those who entered by somebody's word.
+      local counter = room.lapsed > 0 and 'lapsed' or 'entered'
+      room[counter] = room[counter] - 1
+      member, live = enter(position, tag, 0)
+    end)
+    return tell_live(member, live)
+  end
+  if phase == 'running' and now + BOUND.OWED_REFRESH_MS >= room.owed then
+    line.change(function() room.owed = now + BOUND.OWED_MS end)
+  end
+  tell('waiting', '0')
 end
 
 function command.claim()
@@ -75,11 +102,15 @@ function command.claim()
     local member, live
     line.change(function()
       calls.note_resolved(what, 1)
-      member, live = enter(position, tag, 0)
+      member, live = enter(position, tag, 0, what)
     end)
     tell_live(member, live)
   elseif where == 'inside' then
+    -- Who is told of it has to remember it, though another may have heard of it first.
+    inside.tell(pos16(position))
     tell_live(pos16(position), what)
+  elseif where == 'passed' then
+    enter_from_void(position, tag)
   else
     refuse(where == 'lapsed' and 'lapsed' or 'session_over')
   end
@@ -96,6 +127,7 @@ function command.admit()
   local member, live
   line.change(function()
     room.tail = room.tail + 1
+    observed.joined(1)
     room.head = room.tail
     if not is_free then room.credit = room.credit - BOUND.PERMIT end
     member, live = enter(room.tail, tag, now)
@@ -110,7 +142,10 @@ function command.look()
   local where, what = standing(position)
   if where == 'waiting' then
     tell('standing', where, fmt(position - room.head - 1))
+  elseif where == 'passed' then
+    tell('standing', 'waiting', '0')
   elseif what then
+    if where == 'called' then calls.tell(what) else inside.tell(pos16(position)) end
     tell('standing', where, fmt(what.deadline))
   else
     tell('standing', where)
@@ -123,18 +158,18 @@ function command.leave()
   if why then return refuse(why) end
   local where, what = standing(position)
   local member = pos16(position)
-  if where == 'waiting' then
+  if where == 'waiting' or where == 'passed' then
     line.change(function()
       state.resolve(position)
-      left:add(position, member)
-      inside.note_over(member)
+      if position > room.head then left:add(position, member) end
+      inside.tell_over(member, 0)
     end)
   elseif where == 'called' then
     line.change(function()
       state.resolve(position)
       calls.note_resolved(what, 1)
       line.lapse(1, what.permit)
-      inside.note_over(member)
+      inside.tell_over(member, what.deadline)
     end)
   elseif where == 'inside' then
     line.change(function() inside.finish(member, what) end)
@@ -185,6 +220,8 @@ function command.renew()
   local deadline = math.min(now + rules.session, rules.total and live.start + rules.total or NEVER)
   if rules.renewal and deadline > live.deadline then
     line.change(function() inside.move(member, live, deadline) end)
+  else
+    inside.tell(member)
   end
   tell_live(member, live)
 end
@@ -339,6 +376,7 @@ function aggregate.apply()
     end
   end
   if changed then state.save() end
+  if room then state.tell() end
 end
 
 function aggregate.exists() return room end

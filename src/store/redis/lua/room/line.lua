@@ -34,8 +34,14 @@ function line.spare_units(at)
   return math.max(stock.available - line.outstanding() - undecided:count(), 0)
 end
 
-function line.callable(credit)
+-- How many may be called with this much credit, by the cap and the units there are.
+function line.callable_by_all(credit)
   return math.min(div(credit, BOUND.PERMIT), line.spare_places(), line.spare_units(now))
+end
+
+-- How many of those in line may be: one less while a permit is owed.
+function line.callable(credit)
+  return math.max(line.callable_by_all(credit) - (now < room.owed and 1 or 0), 0)
 end
 
 -- Credit after some growth: not above the ceiling less what is outstanding, and not above what may stand ready plus a
@@ -90,7 +96,7 @@ function line.would_call()
   if phase == 'free' then return true end
   if phase ~= 'running' then return false end
   local _, next_left = left:first()
-  return next_left == room.head + 1 or line.callable(line.credit_now()) > 0
+  return next_left == room.head + 1 or voids.of(room.head + 1) ~= nil or line.callable(line.credit_now()) > 0
 end
 
 -- Counts outstanding positions as lapsed and takes their permits back, never above the ceiling.
@@ -102,20 +108,52 @@ function line.lapse(count, permit)
   end
 end
 
--- Moves the head over up to `limit` positions that wait, and over any given back among and right after them, which take
--- no permit. Returns how many were called.
+-- Takes those out of the waiting part who stand in it no more; says how many of them stand at `first` or after.
+function line.drop_left(first)
+  local member, position = left:first()
+  local count = 0
+  while member and position <= room.head do
+    left:remove(member)
+    if position >= first then count = count + 1 end
+    member, position = left:first()
+  end
+  return count
+end
+
+-- Moves the head over up to `limit` positions that wait, and over any given back among and right after them and over what
+-- the tail has jumped, which take no permit. Returns how many were called.
 function line.pass_over(limit, permit)
-  local start, called, gone = room.head, 0, 0
+  local called = 0
   while room.head < room.tail do
+    local void = voids.of(room.head + 1)
+    if void then
+      local last = math.min(void[2], room.tail)
+      room.lapsed = room.lapsed + last - room.head
+      room.head = last
+      line.drop_left(0)
+    else
+      local next = voids.after(room.head)
+      local stop = next and math.min(room.tail, next[1] - 1) or room.tail
+      called = called + line.pass_to(stop, limit - called, permit)
+      if room.head < stop then break end
+    end
+  end
+  return called
+end
+
+-- The same as far as `stop`, with no jump before it.
+function line.pass_to(stop, limit, permit)
+  local start, called, gone = room.head, 0, 0
+  while room.head < stop do
     local member, next_left = left:first()
-    while next_left == room.head + 1 do
+    while next_left == room.head + 1 and next_left <= stop do
       left:remove(member)
       gone = gone + 1
       room.head = next_left
       member, next_left = left:first()
     end
-    if room.head == room.tail or called == limit then break end
-    local taken = math.min((next_left or room.tail + 1) - 1 - room.head, limit - called)
+    if room.head == stop or called == limit then break end
+    local taken = math.min(math.min(next_left or NEVER, stop + 1) - 1 - room.head, limit - called)
     room.head = room.head + taken
     called = called + taken
   end
@@ -127,6 +165,7 @@ end
 -- Everybody is called: the same at once, however many there are.
 function line.pass_all()
   if room.head == room.tail then return end
+  if room.voids then return line.pass_over(math.huge, false) end
   local start, gone = room.head, left:count()
   if gone > 0 then left:clear() end
   room.lapsed = room.lapsed + gone

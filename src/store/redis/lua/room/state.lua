@@ -4,7 +4,7 @@
 --
 --   claimed     chunk of positions → a bit a position: resolved by its visitor; only where a bit is set
 --   left        the positions resolved ahead of the head, so that the line's waiting part costs nothing
---   sessions    position → tag, start, deadline, exchanged, undecided
+--   sessions    position → tag, start, deadline, exchanged, undecided, and until when its call may still be claimed
 --   due         the sessions by their deadline
 --   undecided   those who have not reserved yet, by the time until which a unit is meant for them
 --   calls       the open calls by their last position; the member says all of a call
@@ -19,7 +19,9 @@ local undecided = Zset.new(KEYS[9])
 local calls_by_last = Zset.new(KEYS[10])
 local calls_due = Zset.new(KEYS[11])
 local resolved = Hash.new(KEYS[12])
-local OWN = { claimed, left, sessions, due, undecided, calls_by_last, calls_due, resolved }
+-- What was told after a loss, and waits for the end of the recovery.
+local staged = Hash.new(staged_key)
+local OWN = { claimed, left, sessions, due, undecided, calls_by_last, calls_due, resolved, staged }
 
 -- A room that was deleted is known to have been for so long.
 local GONE_MS = 86400000
@@ -28,7 +30,7 @@ local room -- nil if there is none
 local rules -- its settings
 local was_gone = main:get('layout') and not main:get('epoch')
 
-local state, calls, inside, observed, line = {}, {}, {}, {}, {}
+local state, calls, inside, observed, voids, line = {}, {}, {}, {}, {}, {}
 
 -- A position as a member of an ordered set: members of one score stand in the order of their bytes.
 local function pos16(position) return string.format('%016.0f', position) end
@@ -71,7 +73,7 @@ end
 
 -- A line in which nobody has stood.
 function state.fresh(version, epoch, new_rules)
-  room = { version = version, epoch = epoch, last = now, tail = 0, head = 0, entered = 0, lapsed = 0, credit = new_rules.ready }
+  room = { version = version, epoch = epoch, last = now, tail = 0, head = 0, entered = 0, lapsed = 0, owed = 0, credit = new_rules.ready }
   rules = new_rules
 end
 
@@ -84,7 +86,7 @@ function state.forget()
 end
 
 local FIGURES = { 'version', 'epoch', 'last', 'tail', 'head', 'entered', 'lapsed', 'credit' }
-local TEXTS = { 'rules', 'stock', 'bucket', 'past' }
+local TEXTS = { 'rules', 'stock', 'bucket', 'past', 'joins', 'voids', 'owed' }
 
 function state.load()
   if not main:get('epoch') then return end
@@ -110,6 +112,13 @@ function state.load()
     room.bucket = { tonumber(index), tonumber(stood), tonumber(moved), tonumber(entered) }
   end
   room.past = main:get('past') or nil
+  room.owed = main:num('owed') or 0
+  local joins = main:get('joins')
+  if joins then
+    local index, present, before = string.match(joins, '^(%d+) (%d+) (%d+)$')
+    room.joins = { tonumber(index), tonumber(present), tonumber(before) }
+  end
+  if main:get('voids') then room.voids = voids.read(main:get('voids')) end
 end
 
 local function keep(field, value)
@@ -128,6 +137,11 @@ local function bucket_line()
   return b and string.format('%.0f,%.0f,%.0f,%.0f', b[1], b[2], b[3], b[4])
 end
 
+local function joins_line()
+  local j = room.joins
+  return j and string.format('%.0f %.0f %.0f', j[1], j[2], j[3])
+end
+
 -- Puts the figures where the write phase finds them.
 function state.save()
   if not room then
@@ -140,8 +154,17 @@ function state.save()
   keep('stock', stock_line() or false)
   keep('bucket', bucket_line() or false)
   keep('past', room.past or false)
+  keep('joins', joins_line() or false)
+  keep('voids', room.voids and voids.write() or false)
+  keep('owed', room.owed > 0 and fmt(room.owed) or false)
   state.save_bits()
-  fact('s', table.concat({ fmt(room.epoch), fmt(room.tail), fmt(room.head), fmt(room.entered) }, ' '))
+end
+
+-- Every answer tells of the line's ends, whoever moved them: an instance shows them to all.
+function state.tell()
+  local joined = room.joins and room.joins[2] + room.joins[3] or 0
+  fact('s', table.concat({ fmt(room.epoch), fmt(room.tail), fmt(room.head), fmt(room.entered), fmt(joined) }, ' '))
+  if room.voids then fact('v', fmt(room.epoch) .. ' ' .. voids.write()) end
 end
 
 ---------------------------------------------------------------- one bit a position
@@ -213,10 +236,70 @@ function observed.entered()
   bucket[4] = bucket[4] + 1
 end
 
+-- So many positions were issued.
+function observed.joined(positions)
+  local index = div(now, BOUND.BUCKET_MS)
+  local joins = room.joins or { 0, 0, 0 }
+  if joins[1] ~= index then joins = { index, 0, index == joins[1] + 1 and joins[2] or 0 } end
+  joins[2] = joins[2] + positions
+  room.joins = joins
+end
+
 -- The rate has changed: how the line moved says nothing any more.
 function observed.forget_moves()
   if room.bucket then room.bucket[2], room.bucket[3] = 0, 0 end
   if room.past then room.past = string.gsub(room.past, ',%d+,%d+,', ',0,0,') end
+end
+
+---------------------------------------------------------------- the void
+
+-- Ranges that the tail has jumped over: see the recovery. They are few, and most rooms have none.
+function voids.read(text)
+  local list = {}
+  for first, last in string.gmatch(text, '(%d+)-(%d+)') do list[#list + 1] = { tonumber(first), tonumber(last) } end
+  return list
+end
+
+function voids.write()
+  local parts = {}
+  for i, void in ipairs(room.voids) do parts[i] = fmt(void[1]) .. '-' .. fmt(void[2]) end
+  return table.concat(parts, ' ')
+end
+
+-- The one that holds the position.
+function voids.of(position)
+  for _, void in ipairs(room.voids or {}) do
+    if void[1] <= position and position <= void[2] then return void end
+  end
+  return nil
+end
+
+-- The first that begins after the position.
+function voids.after(position)
+  for _, void in ipairs(room.voids or {}) do
+    if void[1] > position then return void end
+  end
+  return nil
+end
+
+-- Adds one, unless part of it is known. Of too many the oldest is forgotten.
+function voids.add(first, last)
+  local list, place = room.voids or {}, 1
+  while list[place] and list[place][2] < first do place = place + 1 end
+  local next = list[place]
+  if first <= last and (not next or next[1] > last) then table.insert(list, place, { first, last }) end
+  if #list > BOUND.VOIDS_MAX then table.remove(list, 1) end
+  room.voids = list[1] and list
+end
+
+-- Forgets what lies at or before the position.
+function voids.cut(position)
+  local rest = {}
+  for _, void in ipairs(room.voids or {}) do
+    if void[2] > position then rest[#rest + 1] = void end
+  end
+  if rest[1] then rest[1][1] = math.max(rest[1][1], position + 1) end
+  room.voids = rest[1] and rest
 end
 
 state.load()

@@ -49,8 +49,13 @@ function book.load()
     first = main:num('first'),
     checkpoints = {},
     rules = main:get('rules'),
+    rewinds = {},
   }
   for i, seq in ipairs(words(main:get('checkpoints'))) do sale.checkpoints[i] = tonumber(seq) end
+  local rewinds = words(main:get('rewinds') or '')
+  for i = 1, #rewinds, 2 do
+    sale.rewinds[#sale.rewinds + 1] = { term = tonumber(rewinds[i]), to_seq = tonumber(rewinds[i + 1]) }
+  end
 end
 
 -- The rules but for the items, in the order in which they are encoded.
@@ -332,17 +337,17 @@ function book.emit(text, time)
   fresh[#fresh + 1] = fmt(time or now) .. ' ' .. text
 end
 
--- Lets what has come to its end now be forgotten in time.
-function book.fade(id) shelf.fading:add(now + BOUND.tombstone_ms, id) end
+-- Lets what has come to its end, now or at `at_ms`, be forgotten in time.
+function book.fade(id, at_ms) shelf.fading:add((at_ms or now) + BOUND.tombstone_ms, id) end
 
--- Takes a live hold off the books, the units back to available; its record becomes a tombstone.
-function book.end_hold(id, state, event)
+-- Takes a live hold off the books as of now or `at_ms`, the units back to available; its record becomes a tombstone.
+function book.end_hold(id, state, event, at_ms)
   local record = book.record(id)
   if not record or record.state ~= 'H' then return end
-  record.state, record.at, record.mark = state, now, '-'
+  record.state, record.at, record.mark = state, at_ms or now, '-'
   book.touch(id, record)
   shelf.due:remove(id)
-  book.fade(id)
+  book.fade(id, at_ms)
   local lines = record.lines
   local levels = book.levels(lines)
   for i = 1, #lines, 2 do
@@ -351,6 +356,20 @@ function book.end_hold(id, state, event)
   end
   book.emit(event .. ' ' .. id .. ' ' .. units_text(lines))
   book.tell_levels(levels)
+end
+
+-- Forgets a tombstone or a restock's key. What was confirmed stays, but is no longer counted as a grant.
+function book.forget(id)
+  shelf.fading:remove(id)
+  if shelf.restocks:get(id) then shelf.restocks:set(id, false) end
+  local record = book.record(id)
+  if not record then return end
+  if record.state ~= 'C' then book.drop(id) end
+  local count = record.buyer ~= '-' and book.count(record.buyer)
+  if not count then return end
+  count.grants = count.grants - 1
+  if count.grants == 0 and count.all == 0 then book.counts[record.buyer] = false end
+  book.dirty_counts[record.buyer] = true
 end
 
 -- Closes a batch that changed something: sets a checkpoint and trims the past where it is time.
@@ -394,6 +413,9 @@ local function count_text(count)
   return text
 end
 
+-- A record as its senders are to remember it: with the birth of its sale, so that it is no other's.
+function book.tell_fact(id, record) fact('r' .. id, fmt(sale.born) .. ' ' .. record_text(record)) end
+
 -- Lays everything that changed ready to be written.
 function book.settle()
   local stamp_words = book.row_stamp()
@@ -408,7 +430,7 @@ function book.settle()
   for id in pairs(book.dirty_records) do
     local record = book.found[id]
     shelf.records:set(id, record and stamp_words .. record_text(record))
-    if record then fact('r' .. id, record_text(record)) end
+    if record then book.tell_fact(id, record) end
   end
   book.dirty_stock, book.dirty_counts, book.dirty_records = {}, {}, {}
   if not sale then return end
@@ -423,6 +445,9 @@ function book.settle()
   local checkpoints = {}
   for i, seq in ipairs(sale.checkpoints) do checkpoints[i] = fmt(seq) end
   main:set('checkpoints', table.concat(checkpoints, ' '))
+  local rewinds = {}
+  for i, rewind in ipairs(sale.rewinds) do rewinds[i] = fmt(rewind.term) .. ' ' .. fmt(rewind.to_seq) end
+  main:set('rewinds', #rewinds > 0 and table.concat(rewinds, ' '))
 end
 
 -- Forgets all that this batch has seen: the sale of these keys is gone.
@@ -434,4 +459,5 @@ function book.wipe()
   for _, field in ipairs({ 'version', 'born', 'last', 'available', 'held', 'out', 'first', 'rules', 'checkpoints' }) do
     main:set(field, false)
   end
+  main:set('rewinds', false)
 end

@@ -33,8 +33,12 @@ function inquiry.items()
   tell(table.concat(text, ' '))
 end
 
--- Events after one, at most so many, oldest first; from the oldest kept if that is later.
-function inquiry.events(after, limit)
+-- Events after one that was told of in `term`, at most so many, oldest first; from the oldest kept if that is later.
+function inquiry.events(after, term, limit)
+  for _, rewind in ipairs(sale.rewinds) do
+    -- What came after a rewind, the reader has to forget.
+    if rewind.term > term then after = math.min(after, rewind.to_seq) end
+  end
   local next = math.max(after + 1, sale.first)
   local first, list, n = next, {}, 0
   local function take_event(seq, text)

@@ -13,7 +13,7 @@ local function check_delta(field, sku, stock, delta)
 end
 
 -- Why rules can't be taken: nothing that is held or sold may vanish, and available may not fall below zero.
-local function consider(text)
+function operate.why_not(text)
   local _, wanted = book.read_items(text)
   for _, item in ipairs((book.items())) do
     local stock, new = book.stock(item.sku), wanted[item.sku]
@@ -28,7 +28,7 @@ local function consider(text)
 end
 
 -- Changes total and available of a SKU by a delta that was checked.
-local function shift(sku, delta)
+function operate.shift(sku, delta)
   if delta == 0 then return end
   local levels = book.levels({ sku, 0 })
   local stock = book.stock(sku)
@@ -39,11 +39,11 @@ local function shift(sku, delta)
   book.tell_levels(levels)
 end
 
-local function take_rules(text, old_list, old_items)
+function operate.take_rules(text, old_list, old_items)
   local list, items, head = book.read_items(text)
   for _, item in ipairs(old_list) do
     if not items[item.sku] then
-      shift(item.sku, -book.stock(item.sku).available)
+      operate.shift(item.sku, -book.stock(item.sku).available)
       book.stocks[item.sku] = false
       book.dirty_stock[item.sku] = true
     end
@@ -57,23 +57,29 @@ local function take_rules(text, old_list, old_items)
     end
     stock.per_buyer = item.per_buyer
     book.dirty_stock[item.sku] = true
-    shift(item.sku, item.total - (old and old.total or 0))
+    operate.shift(item.sku, item.total - (old and old.total or 0))
   end
   sale.rules, sale.parsed = head, nil
   shelf.stock:set(RULES, text)
 end
 
--- A sale with all its units available; folding its outbox from nothing gives them.
-local function make(ask)
+-- A sale without units yet.
+function operate.make(version, born)
   book.wipe()
-  sale = { version = ask.version, born = ask.born, last = now, available = 0, held = 0, seq = 0, first = 1, checkpoints = {} }
-  take_rules(ask.rules, {}, {})
+  sale = { version = version, born = born, last = now, available = 0, held = 0, seq = 0, first = 1 }
+  sale.checkpoints, sale.rewinds = {}, {}
 end
 
 -- Makes the sale, or changes its settings. A changed total restocks or withdraws the difference to the former document's.
 function operate.configure(ask)
   if not sale or sale.born < ask.born then
-    make(ask)
+    if not ask.makes then
+      tell('x needs_operator')
+      return false
+    end
+    operate.make(ask.version, ask.born)
+    -- All its units are available; folding its outbox from nothing gives them.
+    operate.take_rules(ask.rules, {}, {})
     tell('done')
     return true
   end
@@ -81,19 +87,19 @@ function operate.configure(ask)
     tell('done')
     return false
   end
-  local refusal = consider(ask.rules)
+  local refusal = operate.why_not(ask.rules)
   if refusal then
     tell(refusal)
     return false
   end
   sale.version = ask.version
-  take_rules(ask.rules, book.items())
+  operate.take_rules(ask.rules, book.items())
   tell('done')
   return true
 end
 
 function operate.consider(ask)
-  tell(consider(ask.rules) or 'done')
+  tell(operate.why_not(ask.rules) or 'done')
   return false
 end
 
@@ -101,17 +107,23 @@ end
 function operate.delete(ask)
   tell('done')
   if not sale or sale.born > ask.born then return false end
+  main:put('buried', math.max(main:num('buried') or 0, sale.born))
   book.wipe()
-  -- What it had lost is lost with it.
-  main:set('phase', 'open')
-  main:set('lost', false)
   return true
+end
+
+function operate.tell_restock(id, text) fact('k' .. id, fmt(sale.born) .. ' ' .. text) end
+
+function operate.keep_restock(id, text)
+  shelf.restocks:set(id, book.row_stamp() .. text)
+  operate.tell_restock(id, text)
 end
 
 -- Adds units to a SKU, or withdraws some that are available. The same id again changes nothing.
 function operate.restock(ask)
   local row = shelf.restocks:get(ask.id)
   if row then
+    operate.tell_restock(ask.id, string.match(row, '^%S+ %S+ (.*)$'))
     local sku, delta = string.match(row, '^%S+ %S+ (%S+) (%S+)')
     tell(sku == ask.sku and tonumber(delta) == ask.delta and 'done' or 'x key_reused')
     return false
@@ -131,11 +143,9 @@ function operate.restock(ask)
     tell(refusal)
     return false
   end
-  local text = table.concat({ ask.sku, fmt(ask.delta), fmt(now) }, ' ')
-  shelf.restocks:set(ask.id, book.row_stamp() .. text)
-  fact('k' .. ask.id, text)
+  operate.keep_restock(ask.id, table.concat({ ask.sku, fmt(ask.delta), fmt(now) }, ' '))
   book.fade(ask.id)
-  shift(ask.sku, ask.delta)
+  operate.shift(ask.sku, ask.delta)
   tell('done')
   return true
 end

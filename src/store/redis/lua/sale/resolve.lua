@@ -123,12 +123,13 @@ local function part(record, units)
   return units, is_whole and 'whole' or 'part'
 end
 
--- Moves the part of a live hold from held to sold and lets the rest return. The caller tells the levels.
-function resolve.sell(id, record, lines, share, order)
+-- Moves the part of a live hold from held to sold, as of now or `at_ms`, and lets the rest return. The caller tells the
+-- levels.
+function resolve.sell(id, record, lines, share, order, at_ms)
   local reserved, returned = record.lines, {}
-  record.lines, record.state, record.at, record.mark = lines, 'C', now, order
+  record.lines, record.state, record.at, record.mark = lines, 'C', at_ms or now, order
   book.touch(id, record)
-  book.fade(id)
+  book.fade(id, at_ms)
   for i = 1, #reserved, 2 do
     local sku, held = reserved[i], reserved[i + 1]
     local sold = units_of(lines, sku) or 0

@@ -31,7 +31,7 @@ local function take_id() return { id = take() } end
 local function take_nothing() return {} end
 
 local readers = {
-  configure = function() return { version = num(), born = num(), rules = take() } end,
+  configure = function() return { makes = take() == 'make', version = num(), born = num(), rules = take() } end,
   consider = function() return { rules = take() } end,
   delete = function() return { born = num() } end,
   tick = take_nothing,
@@ -50,7 +50,7 @@ local readers = {
   rules = take_nothing,
   items = take_nothing,
   walk = take_nothing,
-  events = function() return { after = num(), limit = num() } end,
+  events = function() return { after = num(), term = num(), limit = num() } end,
 }
 
 local commands
@@ -100,20 +100,6 @@ local function expire_due()
   return did
 end
 
--- Forgets a tombstone or a restock's key. What was confirmed stays, but is no longer counted as a grant.
-local function forget(id)
-  shelf.fading:remove(id)
-  if shelf.restocks:get(id) then shelf.restocks:set(id, false) end
-  local record = book.record(id)
-  if not record then return end
-  if record.state ~= 'C' then book.drop(id) end
-  local count = record.buyer ~= '-' and book.count(record.buyer)
-  if not count then return end
-  count.grants = count.grants - 1
-  if count.grants == 0 and count.all == 0 then book.counts[record.buyer] = false end
-  book.dirty_counts[record.buyer] = true
-end
-
 local function forget_due()
   local did = false
   for n = 1, BOUND.forgotten do
@@ -124,7 +110,7 @@ local function forget_due()
       shelf.restocks:gather(ids)
       book.gather(ids, {}, {})
     end
-    forget(id)
+    book.forget(id)
     did = true
   end
   return did
@@ -151,7 +137,7 @@ local handlers = {
   rules = inquiry.rules,
   items = inquiry.items,
   walk = inquiry.walk,
-  events = function(ask) inquiry.events(ask.after, ask.limit) end,
+  events = function(ask) inquiry.events(ask.after, ask.term, ask.limit) end,
 }
 
 -- Reads at once what the commands are going to need.
@@ -175,6 +161,9 @@ local function one(ask)
   end
   local did = handlers[ask.word](ask)
   if did then sale.last = now end
+  -- Whoever is told of what is so already remembers it as well: who was told first may be gone.
+  local record = ask.id and book.found[ask.id]
+  if record then book.tell_fact(ask.id, record) end
   return did
 end
 
@@ -202,13 +191,12 @@ end
 
 function aggregate.head() return aggregate.exists() and inquiry.figures() or '-' end
 
--- Who deletes a sale that waits for its operator, or looks at what is left of it, may.
-local harmless = { delete = true, look = true, rules = true, items = true, walk = true, events = true }
+-- Its operator deletes a sale that waits for it, and makes it anew.
 function aggregate.is_allowed_lost()
   for _, ask in ipairs(read_commands()) do
-    if not harmless[ask.word] then return false end
+    if ask.word ~= 'delete' and not ask.makes then return false end
   end
-  return true
+  return #commands > 0
 end
 aggregate.can_be_lost = true
 
@@ -220,6 +208,7 @@ function aggregate.commit()
     for _, part in pairs(shelf) do part.emptied = true end
   end
   for _, part in pairs(shelf) do part:commit() end
+  staged:commit()
   if is_new or wiped then
     redis.call('UNLINK', events_key)
     -- Empty, but there.

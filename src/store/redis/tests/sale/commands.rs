@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use crate::{
     id::RoomId,
     sale::{
-        Buyer, Caller, Command, Confirm, IfExpired, Line, OrderRef, ReservationId, Reserve, Rules, Sku, command::Fingerprint,
+        Buyer, Caller, Command, Confirm, IfExpired, Line, OrderRef, ReservationId, Reserve, Rules, Sku,
+        command::Fingerprint,
         settings::{ItemRules, TOTAL_MAX},
     },
     time::UnixMs,
@@ -66,7 +67,7 @@ fn flood() -> impl Strategy<Value = Vec<Command>> {
 }
 
 pub fn configure(version: u64, born: u64, total: u64) -> Command {
-    Command::Configure { version, born, rules: rules(total) }
+    Command::Configure { version, born, rules: rules(total), make: true }
 }
 
 fn rules(total: u64) -> Rules {
@@ -83,9 +84,11 @@ fn rules(total: u64) -> Rules {
 }
 
 fn any_rules() -> impl Strategy<Value = Rules> {
-    let item = prop::option::weighted(0.9, (prop_oneof![8 => 0..12u64, 1 => Just(TOTAL_MAX)], prop::option::of(1..6u64)));
+    let item =
+        prop::option::weighted(0.9, (prop_oneof![8 => 0..12u64, 1 => Just(TOTAL_MAX)], prop::option::of(1..6u64)));
     let items = prop::collection::vec(item, SKUS.len());
-    let times = (prop::option::weighted(0.2, 999_000..1_010_000u64), prop::option::weighted(0.2, 1_001_000..1_030_000u64));
+    let times =
+        (prop::option::weighted(0.2, 999_000..1_010_000u64), prop::option::weighted(0.2, 1_001_000..1_030_000u64));
     let rooms = prop::collection::vec(0..2usize, 0..2);
     (items, 1..4u64, 0..3u64, 0..3_000u64, prop::option::of(1..9u64), times, rooms).prop_map(
         |(items, hold, longer, payment_grace_ms, max_units_per_buyer, (opens, closes), rooms)| Rules {
@@ -154,12 +157,16 @@ fn command() -> impl Strategy<Value = Command> {
     let extend = (id(), seconds, prop::option::of((0..3u128).prop_map(Fingerprint)))
         .prop_map(|(id, seconds, key)| Command::Extend { id, seconds, key });
     let delta = prop_oneof![8 => -6..6i64, 1 => Just(i64::MIN), 1 => Just(i64::MAX), 1 => Just(999_999_999)];
-    let restock = (1000..1008u128, 0..SKUS.len(), delta)
-        .prop_map(|(id, index, delta)| Command::Restock { id: ReservationId(id << 64), sku: sku(index), delta });
-    let configure = (1..9u64, prop_oneof![9 => Just(1u64), 3 => Just(2), 1 => Just(3)], any_rules())
-        .prop_map(|(version, born, rules)| Command::Configure { version, born, rules });
+    let restock = (1000..1008u128, 0..SKUS.len(), delta).prop_map(|(id, index, delta)| Command::Restock {
+        id: ReservationId(id << 64),
+        sku: sku(index),
+        delta,
+    });
+    let configure =
+        (1..9u64, prop_oneof![9 => Just(1u64), 3 => Just(2), 1 => Just(3)], any_rules(), prop::bool::weighted(0.8))
+            .prop_map(|(version, born, rules, make)| Command::Configure { version, born, rules, make });
     let events = (prop_oneof![0..60u64, Just(u64::MAX)], prop_oneof![0..200usize, Just(usize::MAX)])
-        .prop_map(|(after, limit)| Command::Events { after, limit });
+        .prop_map(|(after, limit)| Command::Events { after, term: 1, limit });
     prop_oneof![
         16 => ask().prop_map(Command::Reserve),
         3 => ask().prop_map(Command::Lookup),

@@ -6,7 +6,8 @@ use redis::Connection;
 
 use crate::{
     sale::{
-        Sale,
+        ReservationId, Sale,
+        recovery::Stamp,
         rows::{Rebuild, Row},
         stock::TOMBSTONE_MS,
     },
@@ -38,10 +39,55 @@ impl Keys {
         Self(connection)
     }
 
-    /// All keys of a sale, byte by byte.
-    pub fn dump(&mut self, id: &str) -> Vec<Vec<u8>> {
-        let mut dump = |key: &String| redis::cmd("DUMP").arg(key).query::<Option<Vec<u8>>>(&mut self.0).unwrap();
-        keys::<Sale>(id).iter().map(|key| dump(key).unwrap_or_default()).collect()
+    /// All that the keys of a sale hold, in an order of its own.
+    pub fn contents(&mut self, id: &str) -> Vec<BTreeSet<Vec<Vec<u8>>>> {
+        let mut read = |key: &String| -> BTreeSet<Vec<Vec<u8>>> {
+            let kind: String = redis::cmd("TYPE").arg(key).query(&mut self.0).unwrap();
+            let read = match &kind[..] {
+                "none" => return BTreeSet::new(),
+                "hash" => redis::cmd("HGETALL").arg(key).query(&mut self.0),
+                "zset" => redis::cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES").query(&mut self.0),
+                "stream" => redis::cmd("XINFO")
+                    .arg("STREAM")
+                    .arg(key)
+                    .query(&mut self.0)
+                    .map(|info: redis::Value| vec![format!("{info:?}").into_bytes(), Vec::new()]),
+                other => panic!("{other}"),
+            };
+            read.unwrap().chunks(2).map(<[_]>::to_vec).collect()
+        };
+        keys::<Sale>(id).iter().map(&mut read).collect()
+    }
+
+    /// Up to which birth sales of this id were deleted.
+    pub fn buried(&mut self, id: &str) -> u64 {
+        self.hash(id, "main").get("buried").map_or(0, |born| born.parse().unwrap())
+    }
+
+    /// Which batch changed each record last.
+    pub fn stamps(&mut self, id: &str) -> BTreeMap<ReservationId, Stamp> {
+        let stamp = |(id, row): (String, String)| {
+            let mut words = row.split(' ').map(|word| word.parse().unwrap());
+            (ReservationId(number(&id)), Stamp { term: words.next().unwrap(), seq: words.next().unwrap() })
+        };
+        self.hash(id, "records").into_iter().map(stamp).collect()
+    }
+
+    /// The keys as a replica has them, to be given back by [`Keys::set_back`].
+    pub fn dump(&mut self, id: &str) -> Vec<(String, Vec<u8>)> {
+        let dump = |key: String| {
+            let dump = redis::cmd("DUMP").arg(&key).query(&mut self.0).unwrap();
+            (key, dump)
+        };
+        keys::<Sale>(id).into_iter().map(dump).collect()
+    }
+
+    /// Sets all back, on a server of another name.
+    pub fn set_back(&mut self, dump: &[(String, Vec<u8>)]) {
+        for (key, dump) in dump {
+            redis::cmd("RESTORE").arg(key).arg(0).arg(&dump[..]).arg("REPLACE").exec(&mut self.0).unwrap();
+        }
+        redis::cmd("HSET").arg(&dump[0].0).arg("stamp").arg("another").exec(&mut self.0).unwrap();
     }
 
     fn hash(&mut self, id: &str, end: &str) -> Fields {
@@ -75,16 +121,25 @@ impl Keys {
         };
         let records: BTreeMap<_, _> = records.iter().map(|(id, row)| (id.clone(), record(row))).collect();
         assert_eq!(due, dues(&records), "due");
-        assert_eq!(buyers.into_iter().map(|(name, row)| (name, count(&row))).collect::<BTreeMap<_, _>>(), counts(&records, &fading));
+        assert_eq!(
+            buyers.into_iter().map(|(name, row)| (name, count(&row))).collect::<BTreeMap<_, _>>(),
+            counts(&records, &fading)
+        );
         let events: Vec<_> = events.into_iter().filter(|(seq, _)| *seq >= first.parse().unwrap()).collect();
         let mut rebuild = Rebuild::default();
-        let mut add = |json: String| rebuild.add(serde_json::from_str::<Row>(&json).unwrap_or_else(|e| panic!("{e}: {json}")));
+        let mut add =
+            |json: String| rebuild.add(serde_json::from_str::<Row>(&json).unwrap_or_else(|e| panic!("{e}: {json}")));
         let text = stock.remove(" ").unwrap();
+        let rewinds: Vec<&str> = main.get("rewinds").map_or("", |rewinds| rewinds).split_whitespace().collect();
+        let rewind = |pair: &[&str]| format!(r#"{{"term":{},"to_seq":{}}}"#, pair[0], pair[1]);
+        let rewinds: Vec<_> = rewinds.chunks(2).map(rewind).collect();
         let head_sizes = (events.len(), records.len(), restocks.len(), stock.len());
         let (events_len, records_len, restocks_len, skus) = head_sizes;
         add(format!(
-            r#"{{"Head":{{"last":{},"seq":{},"events":{events_len},"records":{records_len},"restocks":{restocks_len},"skus":{skus}}}}}"#,
-            main["last"], main["out"]
+            r#"{{"Head":{{"last":{},"seq":{},"rewinds":[{}],"events":{events_len},"records":{records_len},"restocks":{restocks_len},"skus":{skus}}}}}"#,
+            main["last"],
+            main["out"],
+            rewinds.join(",")
         ));
         assert!(text.starts_with(&main["rules"]), "{text}: {}", main["rules"]);
         let rules = rules(&mut Words::of(&text)).unwrap();
@@ -101,11 +156,9 @@ impl Keys {
         }
         let mut fades = BTreeSet::new();
         for (id, row) in &restocks {
-            let w: Vec<&str> = row.split(' ').collect();
-            let at: u64 = w[4].parse().unwrap();
+            let (at, json) = restock(id, row);
             assert!(fades.insert((at + TOMBSTONE_MS, id.clone())));
-            let restock = format!(r#"{{"sku":{},"delta":{},"at":{at}}}"#, quoted(w[2]), w[3]);
-            add(format!(r#"{{"Restock":{{"id":{},"restock":{restock}}}}}"#, number(id)));
+            add(json);
         }
         for (id, record) in &records {
             let key = (record.at + TOMBSTONE_MS, id.clone());
@@ -121,7 +174,10 @@ impl Keys {
         }
         let sale = rebuild.finish().unwrap();
         let header = sale.header(crate::time::UnixMs(0));
-        assert_eq!((main["available"].clone(), main["held"].clone()), (header.available.to_string(), header.held.to_string()));
+        assert_eq!(
+            (main["available"].clone(), main["held"].clone()),
+            (header.available.to_string(), header.held.to_string())
+        );
         Some(sale)
     }
 
@@ -136,6 +192,33 @@ impl Keys {
         });
         entries.collect()
     }
+}
+
+/// A fact as the machine takes it: the birth of its sale, and the row.
+pub fn told(key: &str, value: &str) -> (u64, Row) {
+    let (first, rest) = value.split_once(' ').unwrap();
+    let json = match key.split_at(1) {
+        ("r", id) => {
+            let record = record(&format!("0 0 {rest}"));
+            format!(r#"{{"Record":{{"id":{},"record":{},"fades":true}}}}"#, number(id), record.json)
+        }
+        ("k", id) => restock(id, &format!("0 0 {rest}")).1,
+        ("g", "") => {
+            let (born, text) = rest.split_once(' ').unwrap();
+            let rules = serde_json::to_string(&rules(&mut Words::of(text)).unwrap()).unwrap();
+            let row = format!(r#"{{"Rules":{{"version":{first},"born":{born},"rules":{rules}}}}}"#);
+            return (born.parse().unwrap(), serde_json::from_str(&row).unwrap());
+        }
+        other => panic!("{other:?}"),
+    };
+    (first.parse().unwrap(), serde_json::from_str(&json).unwrap())
+}
+
+/// A restock: when it was, and its row.
+fn restock(id: &str, row: &str) -> (u64, String) {
+    let w: Vec<&str> = row.split(' ').collect();
+    let restock = format!(r#"{{"sku":{},"delta":{},"at":{}}}"#, quoted(w[2]), w[3], w[4]);
+    (w[4].parse().unwrap(), format!(r#"{{"Restock":{{"id":{},"restock":{restock}}}}}"#, number(id)))
 }
 
 fn quoted(text: &str) -> String {
