@@ -86,10 +86,7 @@ impl Sale {
         }
         let settings = settings.filter(|settings| settings.born == sale.born);
         let waits = settings.filter(|settings| !sale.take_settings(now, settings, is_fresh));
-        sale.merge(now, recovery);
-        if let Some(settings) = waits {
-            sale.take_settings(now, &settings, false);
-        }
+        sale.merge(now, recovery, waits.as_ref());
         sale.last = now;
         sale.finish();
     }
@@ -139,8 +136,9 @@ impl Sale {
         true
     }
 
-    /// Changes of what is there first, then what takes units: sold ones before held ones, and withdrawals last.
-    fn merge(&mut self, now: UnixMs, recovery: &Recovery<'_>) {
+    /// Changes of what is there first, then what takes units: sold ones before held ones, and withdrawals last. Rules that
+    /// did not fit at first may fit in between.
+    fn merge(&mut self, now: UnixMs, recovery: &Recovery<'_>, waits: Option<&Settings<'_>>) {
         let (mut takes, mut withdrawals) = (Vec::new(), Vec::new());
         for told in in_order(recovery.told, self.born) {
             match &told.row.0 {
@@ -154,6 +152,7 @@ impl Sale {
                 _ => {}
             }
         }
+        let waits = waits.filter(|settings| !self.take_settings(now, settings, false));
         let is_sold = |record: &Record| matches!(record.state, State::Confirmed { .. });
         takes.sort_by_key(|(_, record)| !is_sold(record));
         for (id, record) in takes {
@@ -161,6 +160,9 @@ impl Sale {
         }
         for (id, restock) in withdrawals {
             self.merge_restock(now, id, restock);
+        }
+        if let Some(settings) = waits {
+            self.take_settings(now, settings, false);
         }
     }
 

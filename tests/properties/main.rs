@@ -9,5 +9,6 @@ mod line_world;
 mod sale;
 mod sale_again;
 mod sale_late;
+mod sale_recovery;
 mod sale_rows;
 mod tokens;

@@ -56,9 +56,13 @@ struct Seen {
     /// The term it is in, and its name: batches are sent for that one. 0 and none before the first answer.
     term: u64,
     made: Option<String>,
-    /// The aggregate's time, and when that was.
+    /// The latest time it was told.
+    told: UnixMs,
+    /// The aggregate's time, and when that was: it is reckoned on from there.
     now: UnixMs,
     at: Instant,
+    /// When the store last answered.
+    heard: Instant,
     memory: Memory,
     /// The row of the settings, as last passed on.
     settings: Option<String>,
@@ -87,8 +91,10 @@ impl<A: Scripted> Sender<A> {
             met: 0,
             term: 0,
             made: None,
+            told: UnixMs(0),
             now: UnixMs(0),
             at: Instant::now(),
+            heard: Instant::now(),
             memory: Memory::new(shared.budget.clone()),
             settings: None,
             stale_since: None,
@@ -173,7 +179,7 @@ impl<A: Scripted> Sender<A> {
     /// it remembers something.
     pub fn is_to_watch(&self, after_loss: bool) -> bool {
         // One that is locked is being used.
-        let is_quiet = |seen: &Seen| seen.term > 0 && seen.at.elapsed() >= QUIET;
+        let is_quiet = |seen: &Seen| seen.term > 0 && seen.heard.elapsed() >= QUIET;
         self.seen.try_lock().is_ok_and(|seen| is_quiet(&seen) && (after_loss || !seen.memory.is_empty()))
     }
 
@@ -222,15 +228,14 @@ impl<A: Scripted> Sender<A> {
         made: Option<&str>,
         rest: Args,
     ) -> Result<String, CallError> {
-        let elapsed = u64::try_from(seen.at.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let reckoned = if seen.term == 0 { UnixMs(0) } else { seen.now.plus_ms(elapsed) };
+        let reckoned = if seen.term == 0 { UnixMs(0) } else { seen.reckoned() };
         let sender = scripted::Sender {
             instance: &shared.instance,
             number: seen.number,
             met: seen.met,
             made,
             reckoned,
-            floor: seen.now,
+            floor: seen.told,
             adopts: seen.stale_since.is_some_and(|since| since.elapsed() >= STALE_FOR),
         };
         let mut args = preamble(op, shared.given_time(), &sender);
@@ -280,7 +285,11 @@ impl<A: Scripted> Sender<A> {
     /// answer names: what went to a server that was lost meanwhile is told again to the next.
     async fn replay(&self, shared: &Shared, seen: &mut Seen) -> Result<Next<A::Reply>, StoreError> {
         let rows = seen.rows();
-        tracing::info!(key = self.keys[0], rows = rows.len(), "the store lost something: telling it what is remembered");
+        tracing::info!(
+            key = self.keys[0],
+            rows = rows.len(),
+            "the store lost something: telling it what is remembered"
+        );
         let peers = shared.peers();
         let mut into: Option<String> = None;
         // At least one page, so that what is gone altogether is begun anew.
@@ -306,13 +315,13 @@ impl<A: Scripted> Sender<A> {
         match answer.status {
             Status::Ok => {
                 seen.learn::<A>(&answer);
-                seen.memory.renew(seen.at);
+                seen.memory.renew(seen.heard);
                 Ok(Next::Again)
             }
             // Taken, if it is the recovery that was told; the others are waited for.
             Status::Recovering if answer.made == into.as_deref() => {
                 seen.see(&answer);
-                seen.memory.renew(seen.at);
+                seen.memory.renew(seen.heard);
                 Err(StoreError::Recovering)
             }
             Status::Recovering | Status::Behind | Status::Stale | Status::Gone | Status::Old => {
@@ -341,7 +350,16 @@ impl Seen {
         if self.made.as_deref() != answer.made {
             self.made = answer.made.map(str::to_owned);
         }
-        (self.now, self.at) = (answer.now.max(self.now), Instant::now());
+        // One that comes late says nothing of the present.
+        if self.reckoned() < answer.now {
+            (self.now, self.at) = (answer.now, Instant::now());
+        }
+        (self.told, self.heard) = (answer.now.max(self.told), Instant::now());
+    }
+
+    /// What the aggregate's time must be by now.
+    fn reckoned(&self) -> UnixMs {
+        self.now.plus_ms(u64::try_from(self.at.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
     fn learn<A: Scripted>(&mut self, answer: &Answer<'_>) {
@@ -350,19 +368,20 @@ impl Seen {
         for (key, value) in &answer.facts {
             let row = Row { term: answer.term, seq: answer.seq, value: (*value).into() };
             if is_stored {
-                self.memory.learn_late(self.at, key, row);
+                self.memory.learn_late(self.heard, key, row);
             } else {
-                self.memory.learn(self.at, key, row);
+                self.memory.learn(self.heard, key, row);
             }
         }
-        self.memory.forget(self.at, self.now, A::kept_until);
+        self.memory.forget(self.heard, self.told, A::kept_until);
     }
 
     /// What is remembered, the settings first.
     fn rows(&self) -> Vec<(String, Row)> {
-        let settings = self.settings.iter().map(|value| {
-            ("g".to_owned(), Row { term: self.term, seq: 0, value: value.as_str().into() })
-        });
+        let settings = self
+            .settings
+            .iter()
+            .map(|value| ("g".to_owned(), Row { term: self.term, seq: 0, value: value.as_str().into() }));
         let others = self.memory.rows().filter(|(key, _)| self.settings.is_none() || *key != "g");
         settings.chain(others.map(|(key, row)| (key.to_owned(), row.clone()))).collect()
     }

@@ -117,7 +117,7 @@ local function end_recovery()
   local heard = all_heard()
   if not heard and server_now < main:num('until') then return false end
   main:set('phase', main:get('lost') and 'lost' or 'open')
-  now = math.max(store_now(), main:num('last') or 0)
+  now = math.max(store_now(), main:num('last') or 0, floor)
   aggregate.recovered(heard, main:num('term') - fork())
   changed = true
   return true

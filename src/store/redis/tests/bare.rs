@@ -1,59 +1,26 @@
 //! Scripts on a real server, without anything between: one sender, one virtual clock.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
-
 use redis::{Connection, ConnectionLike};
 
 use crate::{
     store::redis::{
         scripted::{Answer, Op, Scripted, Sender, Status, keys, preamble},
+        testing::RedisServer,
         wire::Args,
     },
     time::UnixMs,
 };
 
 /// A server of one test, gone with it.
-pub struct Server {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
+pub struct Server(RedisServer);
 
 impl Server {
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Command::new("redis-server")
-            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .arg("--dir")
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server is needed: `scripts/test` installs it");
-        Self { child, port, _folder: folder }
+        Self(RedisServer::start(&["--save", "", "--appendonly", "no"]))
     }
 
     pub fn connect(&self) -> Connection {
-        let client = redis::Client::open(("127.0.0.1", self.port)).unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        loop {
-            match client.get_connection() {
-                Ok(connection) => return connection,
-                Err(error) => assert!(Instant::now() < deadline, "{error}"),
-            }
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        redis::Client::open(("127.0.0.1", self.0.port())).unwrap().get_connection().unwrap()
     }
 }
 

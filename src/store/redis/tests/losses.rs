@@ -94,7 +94,8 @@ impl World {
             store.sale(sale.clone(), vec![long_rules()]).await.unwrap();
         }
         let rng = StdRng::seed_from_u64(seed);
-        let mut world = Self { server: connection, stores, room, sale, told: Told::default(), earlier: Vec::new(), rng };
+        let mut world =
+            Self { server: connection, stores, room, sale, told: Told::default(), earlier: Vec::new(), rng };
         world.remember();
         world
     }

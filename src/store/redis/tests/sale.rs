@@ -78,7 +78,11 @@ impl<'a> Pair<'a> {
         (self.bare.term, self.bare.made) = (answer.term, answer.made.map(str::to_owned));
         let stamp = Stamp { term: answer.term, seq: answer.seq };
         for (key, value) in &answer.facts {
-            self.facts.insert((*key).to_owned(), (stamp, (*value).to_owned()));
+            // What was confirmed is kept besides what came of it elsewhere, as by another sender.
+            let words: Vec<&str> = value.split(' ').collect();
+            let is_sold = key.starts_with('r') && words[5] == "C";
+            let name = if is_sold { format!("{key} {}", words[7]) } else { (*key).to_owned() };
+            self.facts.insert(name, (stamp, (*value).to_owned()));
         }
     }
 

@@ -291,8 +291,9 @@ local function gather_rows(rows)
   book.gather(ids, skus, buyers)
 end
 
--- Changes of what is there first, then what takes units: sold ones before held ones, and withdrawals last.
-local function merge_all(rows)
+-- Changes of what is there first, then what takes units: sold ones before held ones, and withdrawals last. Rules that did
+-- not fit at first may fit in between.
+local function merge_all(rows, settings)
   local sold, held, withdrawals = {}, {}, {}
   for _, row in ipairs(rows) do
     if row.born ~= sale.born then
@@ -308,9 +309,11 @@ local function merge_all(rows)
       if row.delta > 0 then merge_restock(row) else withdrawals[#withdrawals + 1] = row end
     end
   end
+  if settings and take_settings(settings) then settings = nil end
   for _, row in ipairs(sold) do merge(row.id, row.told, true) end
   for _, row in ipairs(held) do merge(row.id, row.told, true) end
   for _, row in ipairs(withdrawals) do merge_restock(row) end
+  if settings then take_settings(settings) end
 end
 
 -- Applies what was staged. `heard` is nil for what is told when the sale is in service again.
@@ -329,8 +332,7 @@ function aggregate.recovered(heard)
     waits = not take_settings(settings)
   end
   gather_rows(rows)
-  merge_all(rows)
-  if waits then take_settings(settings) end
+  merge_all(rows, waits and settings)
   sale.last = now
   book.finish()
   book.settle()

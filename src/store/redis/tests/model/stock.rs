@@ -395,7 +395,7 @@ impl Books<Stock> for Buyers {
                 // Extended by who did not hear of it: it comes back with its deadline.
                 (State::Released, State::Held) => !fate.is_kind(),
                 (State::Held, State::Released) => self.released.contains(id),
-                (State::Held, State::Expired) => *until <= now || !record.late.is_empty(),
+                (State::Held, State::Expired) => *until <= now || !record.late.is_empty() || self.released.contains(id),
                 _ => true,
             };
             if !is_kept {

@@ -57,8 +57,8 @@ impl Pair<'_> {
         let (buried, stored) = (self.keys.buried(&self.id), self.keys.stamps(&self.id));
         let mut args = Args::default();
         args.word("").word(facts.len());
-        for (key, (stamp, value)) in facts {
-            args.word(key).word(stamp.term).word(stamp.seq).word(value);
+        for (name, (stamp, value)) in facts {
+            args.word(key_of(name)).word(stamp.term).word(stamp.seq).word(value);
         }
         if is_recovery {
             // The first call finds that the server is another.
@@ -75,8 +75,8 @@ impl Pair<'_> {
         let text = self.bare.call(Op::Done, &self.id, clock, args);
         let answer = Answer::read(&text).unwrap();
         prop_assert_eq!(answer.status, Status::Ok, "{}", text);
-        let told = facts.iter().map(|(key, (stamp, value))| {
-            let (born, row) = keys::told(key, value);
+        let told = facts.iter().map(|(name, (stamp, value))| {
+            let (born, row) = keys::told(key_of(name), value);
             Told { stamp: *stamp, born, row }
         });
         let told: Vec<_> = told.collect();
@@ -90,6 +90,11 @@ impl Pair<'_> {
         self.last = self.pure.as_ref().map_or(UnixMs(0), |sale| sale.header(UnixMs(0)).now);
         Ok(())
     }
+}
+
+/// The key of a fact as it was told.
+fn key_of(name: &str) -> &str {
+    name.split(' ').next().unwrap_or(name)
 }
 
 /// Leads a life in which the store loses something now and then.
