@@ -40,7 +40,12 @@ impl BuildError {
             Self::Start(StartError::Room { .. } | StartError::Key { .. } | StartError::SigningKey(_)) => true,
             Self::FirstRoom(OperateError::Invalid(_)) => true,
             Self::Redis(link::OpenError::CaFile { .. } | link::OpenError::Unfit { .. }) => true,
-            Self::Bind { .. } | Self::Store(_) | Self::Redis(_) | Self::Start(_) | Self::FirstRoom(_) | Self::Server(_) => false,
+            Self::Bind { .. }
+            | Self::Store(_)
+            | Self::Redis(_)
+            | Self::Start(_)
+            | Self::FirstRoom(_)
+            | Self::Server(_) => false,
         }
     }
 }

@@ -63,8 +63,8 @@ impl LiveSale {
         let (id, version, born) = (document.id.clone(), entry.version, entry.first_epoch);
         let before = before.filter(|sale| sale.born == born);
         let made = entry.made || before.is_some_and(LiveSale::is_made);
-        let obeyed = before
-            .and_then(|sale| if sale.lags() { sale.obeyed.clone() } else { Some(Arc::clone(&sale.document)) });
+        let obeyed =
+            before.and_then(|sale| if sale.lags() { sale.obeyed.clone() } else { Some(Arc::clone(&sale.document)) });
         Self {
             id,
             document: Arc::new(document),

@@ -117,7 +117,11 @@ impl Instance {
                 Kind::ApiKey | Kind::SigningKey => None,
             };
             if stands.is_some_and(|version| version < *above) {
-                tracing::warn!(?kind, id, "the catalog lost the last document, and the one before it is in force again");
+                tracing::warn!(
+                    ?kind,
+                    id,
+                    "the catalog lost the last document, and the one before it is in force again"
+                );
                 self.documents.lift(*kind, id.clone(), *above).await?;
                 lifted = true;
             }

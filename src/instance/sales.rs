@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Instance, LiveSale, OperateError, reading::patched, rooms::{PATCH_TRIES, contradicts}};
+use super::{
+    Instance, LiveSale, OperateError,
+    reading::patched,
+    rooms::{PATCH_TRIES, contradicts},
+};
 use crate::{
     room::settings::FieldError,
     sale::{Command, Document, Outcome, Refusal, ReservationId, Sku, view::Item},
@@ -176,7 +180,8 @@ async fn respect_holds(sale: &LiveSale) -> Result<(), OperateError> {
             held => format!("{held} units are held, and their buyers may be paying: set closes_at and wait for them"),
         },
         Err(StoreError::NeedsOperator) => {
-            "the store has lost this sale, and nobody knows what was sold and held: settle that with your buyers".to_owned()
+            "the store has lost this sale, and nobody knows what was sold and held: settle that with your buyers"
+                .to_owned()
         }
         Err(error) => return Err(error.into()),
     };

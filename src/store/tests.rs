@@ -163,7 +163,10 @@ async fn one_claim_one_session<S: Store>(store: &S, time: &Time) {
 async fn a_room_can_go_and_come_again<S: Store>(store: &S) {
     configure(store, "phoenix", 1).await;
     store.room(id("phoenix"), vec![JOIN, JOIN]).await.unwrap();
-    let reply = store.room(id("phoenix"), vec![Command::Delete { last_epoch: 0 }, Command::Delete { last_epoch: 1 }]).await.unwrap();
+    let reply = store
+        .room(id("phoenix"), vec![Command::Delete { last_epoch: 0 }, Command::Delete { last_epoch: 1 }])
+        .await
+        .unwrap();
     assert_eq!((reply.outcomes, reply.view), (vec![Outcome::Done; 2], None));
     configure(store, "phoenix", 2).await;
     let reply = store.room(id("phoenix"), vec![JOIN]).await.unwrap();

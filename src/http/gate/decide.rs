@@ -170,7 +170,8 @@ fn is_free(room: &LiveRoom) -> bool {
 /// Whether the room's operator wants visitors let in for this error. A store that is merely busy is no reason: it
 /// is busy because there is a crowd.
 pub(super) fn lets_in(room: &LiveRoom, error: &StoreError) -> bool {
-    room.document.on_store_failure == OnStoreFailure::Open && matches!(error, StoreError::Unavailable(_) | StoreError::Recovering)
+    room.document.on_store_failure == OnStoreFailure::Open
+        && matches!(error, StoreError::Unavailable(_) | StoreError::Recovering)
 }
 
 /// Where a room is to stay open without its store, whoever would be kept out without the store having been asked

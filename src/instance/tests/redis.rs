@@ -88,8 +88,7 @@ async fn a_change_is_everywhere_within_a_second_and_a_line_is_one() {
         assert_eq!(outcome, Outcome::Joined { epoch: 1, first: n + 1, count: 1 });
     }
     let version = other.patch_room("main", &json!({"mode": "open"}), Expect::Any).await.unwrap().room.version;
-    let changed =
-        until("the change is there", async || one.room("main").unwrap().document.mode == Mode::Open).await;
+    let changed = until("the change is there", async || one.room("main").unwrap().document.mode == Mode::Open).await;
     assert!(changed < EVERYWHERE, "{changed:?}");
     until("both are listed with it", async || {
         let rows = one.instances().await.unwrap();

@@ -66,7 +66,8 @@ impl Catalog {
         if let (Held::Document(one), Held::Document(two)) = (one, two) {
             // Where either saw the sale made it was: but only this one, not one of another birth.
             entry.made = [one, two].into_iter().any(|it| it.made && it.first_epoch == entry.first_epoch);
-            let is_rivalled = one.version == two.version && (&one.body, one.first_epoch) != (&two.body, two.first_epoch);
+            let is_rivalled =
+                one.version == two.version && (&one.body, one.first_epoch) != (&two.body, two.first_epoch);
             if is_rivalled {
                 entry.version = fresh;
             }

@@ -89,11 +89,7 @@ impl Remembered {
 }
 
 /// Brings together what is remembered and what is stored. Whoever writes in between is met in the next round.
-async fn reconcile<F>(
-    known: &Known,
-    stored: Known,
-    call: impl Fn(Args) -> F + Send + Sync,
-) -> Result<Known, StoreError>
+async fn reconcile<F>(known: &Known, stored: Known, call: impl Fn(Args) -> F + Send + Sync) -> Result<Known, StoreError>
 where
     F: Future<Output = Result<Vec<u8>, StoreError>> + Send,
 {

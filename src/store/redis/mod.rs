@@ -142,7 +142,13 @@ impl RedisStore {
             given,
             loss: Notify::new(),
         };
-        let inner = Arc::new(Inner { shared, rooms: Senders::new(&ROOM), sales: Senders::new(&SALE), catalog: Remembered::default(), instances: Instances::default() });
+        let inner = Arc::new(Inner {
+            shared,
+            rooms: Senders::new(&ROOM),
+            sales: Senders::new(&SALE),
+            catalog: Remembered::default(),
+            instances: Instances::default(),
+        });
         tokio::spawn(watch(Arc::downgrade(&inner)));
         Self { inner }
     }
@@ -207,7 +213,10 @@ impl Store for RedisStore {
         sender.send(&self.inner.shared, &commands).await
     }
 
-    async fn catalog(&self, commands: Vec<catalog_machine::Command>) -> Result<Vec<catalog_machine::Outcome>, StoreError> {
+    async fn catalog(
+        &self,
+        commands: Vec<catalog_machine::Command>,
+    ) -> Result<Vec<catalog_machine::Outcome>, StoreError> {
         let Inner { shared, catalog, .. } = &*self.inner;
         catalog.apply(&commands, |args| shared.ask(&CATALOG, &catalog::KEYS, args)).await
     }

@@ -280,7 +280,11 @@ impl<A: Scripted> Sender<A> {
     /// answer names: what went to a server that was lost meanwhile is told again to the next.
     async fn replay(&self, shared: &Shared, seen: &mut Seen) -> Result<Next<A::Reply>, StoreError> {
         let rows = seen.rows();
-        tracing::info!(key = self.keys[0], rows = rows.len(), "the store lost something: telling it what is remembered");
+        tracing::info!(
+            key = self.keys[0],
+            rows = rows.len(),
+            "the store lost something: telling it what is remembered"
+        );
         let peers = shared.peers();
         let mut into: Option<String> = None;
         // At least one page, so that what is gone altogether is begun anew.
@@ -360,9 +364,10 @@ impl Seen {
 
     /// What is remembered, the settings first.
     fn rows(&self) -> Vec<(String, Row)> {
-        let settings = self.settings.iter().map(|value| {
-            ("g".to_owned(), Row { term: self.term, seq: 0, value: value.as_str().into() })
-        });
+        let settings = self
+            .settings
+            .iter()
+            .map(|value| ("g".to_owned(), Row { term: self.term, seq: 0, value: value.as_str().into() }));
         let others = self.memory.rows().filter(|(key, _)| self.settings.is_none() || *key != "g");
         settings.chain(others.map(|(key, row)| (key.to_owned(), row.clone()))).collect()
     }

@@ -96,9 +96,15 @@ fn command() -> impl Strategy<Value = Command> {
 /// What happens between the batches.
 #[derive(Clone, Debug)]
 enum Step {
-    Batch { sender: usize, commands: Vec<Command> },
+    Batch {
+        sender: usize,
+        commands: Vec<Command>,
+    },
     /// The same, and nobody hears the answer.
-    Unheard { sender: usize, commands: Vec<Command> },
+    Unheard {
+        sender: usize,
+        commands: Vec<Command>,
+    },
     /// The server forgets all; each sender remembers what it last saw.
     Flush,
 }

@@ -93,7 +93,8 @@ impl World {
             store.sale(sale.clone(), vec![sale_rules(1, &[("red", UNITS)])]).await.unwrap();
         }
         let rng = StdRng::seed_from_u64(seed);
-        let mut world = Self { server: connection, stores, room, sale, told: Told::default(), earlier: Vec::new(), rng };
+        let mut world =
+            Self { server: connection, stores, room, sale, told: Told::default(), earlier: Vec::new(), rng };
         world.remember();
         world
     }

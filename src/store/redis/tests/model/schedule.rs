@@ -129,7 +129,9 @@ fn draw_some(dice: &mut Dice, weather: Weather, steps: &mut Vec<Step>) {
         }
         55..=59 => steps.push(Step::Calls { instance }),
         60..=62 => steps.push(Step::Arrive),
-        63..=70 => steps.push(Step::Pass { ms: dice.of(&[10, 100, 600, 1_100, 2_100, 2_600, 5_100, 5_100, 16_000, 61_000]) }),
+        63..=70 => {
+            steps.push(Step::Pass { ms: dice.of(&[10, 100, 600, 1_100, 2_100, 2_600, 5_100, 5_100, 16_000, 61_000]) })
+        }
         71 => steps.push(Step::Pass { ms: dice.of(&[100, 30_000, 91_000, 601_000]) }),
         72..=79 => steps.push(Step::Replicate { server: dice.below(3), share: 1 + dice.below(4) }),
         80..=84 => steps.push(Step::Look { instance }),
@@ -179,7 +181,9 @@ fn befall(dice: &mut Dice, weather: Weather, steps: &mut Vec<Step>) {
     match (weather, dice.below(6)) {
         (Weather::Deaths, 0) => steps.push(Step::Die { instance, in_order: dice.below(2) == 0 }),
         (Weather::Deaths, 1) => steps.push(Step::Join),
-        (Weather::Deaths, 2) => steps.extend([Step::Die { instance, in_order: false }, Step::Fail { to: dice.below(3) }]),
+        (Weather::Deaths, 2) => {
+            steps.extend([Step::Die { instance, in_order: false }, Step::Fail { to: dice.below(3) }])
+        }
         (Weather::Split, 0..=1) => steps.push(Step::Cut { instance }),
         (Weather::Split, 2) => steps.push(Step::Heal),
         (_, 3) => steps.push(Step::Join),

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use super::gate::{Aggregate, Answer, Call, Host, Kept, Ms, serve};
 use super::Broken;
+use super::gate::{Aggregate, Answer, Call, Host, Kept, Ms, serve};
 
 type Data<A> = Option<Rc<Kept<A>>>;
 
@@ -182,7 +182,11 @@ impl<A: Aggregate> Servers<A> {
             }
         }
         self.reign(at, at, count);
-        self.all.iter_mut().enumerate().filter(|(other, _)| *other != at).for_each(|(_, server)| server.is_synced = false);
+        self.all
+            .iter_mut()
+            .enumerate()
+            .filter(|(other, _)| *other != at)
+            .for_each(|(_, server)| server.is_synced = false);
     }
 
     fn reign(&mut self, before: usize, to: usize, count: impl Fn(&A) -> u64) {

@@ -83,9 +83,10 @@ struct Target {
 
 impl Stock {
     fn taken(&self) -> [u64; 2] {
-        self.records.values().filter(|record| record.takes()).fold([0, 0], |sum, record| {
-            [sum[0] + record.lines[0], sum[1] + record.lines[1]]
-        })
+        self.records
+            .values()
+            .filter(|record| record.takes())
+            .fold([0, 0], |sum, record| [sum[0] + record.lines[0], sum[1] + record.lines[1]])
     }
 
     fn fits(&self, lines: [u64; 2]) -> bool {
@@ -376,8 +377,8 @@ impl Books<Stock> for Buyers {
             let Some(record) = stock.records.get(id) else {
                 return Err(format!("hold {id}, {state:?} by {by}, is gone"));
             };
-            let is_told = record.state == State::Lost
-                || matches!(state, State::Confirmed(order) if record.late.contains(order));
+            let is_told =
+                record.state == State::Lost || matches!(state, State::Confirmed(order) if record.late.contains(order));
             if is_told && fate.is_kind() && !fate.is_unanswered {
                 return Err(format!("hold {id}, {state:?} by {by}, is {:?} {:?}", record.state, record.late));
             }
@@ -396,9 +397,8 @@ impl Books<Stock> for Buyers {
         }
         for (id, order, by) in self.late.iter().filter(|(_, _, by)| !fate.dead.contains(by)) {
             let record = stock.records.get(id);
-            let is_told = record.is_some_and(|record| {
-                record.late.contains(order) || record.state == State::Confirmed(*order)
-            });
+            let is_told =
+                record.is_some_and(|record| record.late.contains(order) || record.state == State::Confirmed(*order));
             if !is_told {
                 return Err(format!("order {order} for hold {id}, too late by {by}, is not told of"));
             }

@@ -25,27 +25,56 @@ pub enum Passage {
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
     /// Somebody wants something of an instance.
-    Want { instance: Id, kind: u8, pick: usize },
+    Want {
+        instance: Id,
+        kind: u8,
+        pick: usize,
+    },
     /// An instance makes its next call.
-    Call { instance: Id, passage: Passage },
+    Call {
+        instance: Id,
+        passage: Passage,
+    },
     /// An instance makes calls until it has nothing to call.
-    Calls { instance: Id },
+    Calls {
+        instance: Id,
+    },
     /// A delayed call arrives.
     Arrive,
-    Pass { ms: Ms },
-    Replicate { server: usize, share: usize },
-    Fail { to: usize },
+    Pass {
+        ms: Ms,
+    },
+    Replicate {
+        server: usize,
+        share: usize,
+    },
+    Fail {
+        to: usize,
+    },
     /// Another is promoted though the primary lives; it answers as before.
-    Split { to: usize },
-    Restart { back: usize },
-    Follow { server: usize },
+    Split {
+        to: usize,
+    },
+    Restart {
+        back: usize,
+    },
+    Follow {
+        server: usize,
+    },
     /// An instance looks for the primary.
-    Look { instance: Id },
+    Look {
+        instance: Id,
+    },
     /// An instance reaches no server but the one it speaks to.
-    Cut { instance: Id },
+    Cut {
+        instance: Id,
+    },
     Heal,
     Flush,
-    Die { instance: Id, in_order: bool },
+    Die {
+        instance: Id,
+        in_order: bool,
+    },
     Join,
     /// Instances learn of each other.
     List,
@@ -154,7 +183,9 @@ impl<A: Aggregate, B: Books<A>> World<A, B> {
             Step::Want { instance, kind, pick } => {
                 let command = self.books.command(kind, pick);
                 let who = self.who(instance);
-                who.and_then(|id| self.instances.get_mut(&id)).into_iter().for_each(|it| it.wants.push_back(command.clone()));
+                who.and_then(|id| self.instances.get_mut(&id))
+                    .into_iter()
+                    .for_each(|it| it.wants.push_back(command.clone()));
             }
             Step::Call { instance, passage } => _ = self.who(instance).map(|id| self.call(id, passage)),
             Step::Calls { instance } => _ = self.who(instance).map(|id| self.calls(id)),
