@@ -195,6 +195,10 @@ impl Sale {
     /// Applies a record where it may: `allowed` to take units or not. What it would have needed, if it was not.
     fn merge_record(&mut self, now: UnixMs, id: ReservationId, record: &Record, allowed: Need) -> Need {
         self.forget_former(id, record);
+        if self.records.get(&id).is_some_and(|known| is_of_other(known, record)) {
+            self.tell_of_other(now, id, record);
+            return Need::Nothing;
+        }
         let before = self.records.get(&id).map(|known| known.state.clone());
         let is_take = match (&before, &record.state) {
             (None, State::Confirmed { .. }) => true,
@@ -234,9 +238,29 @@ impl Sale {
         Need::Nothing
     }
 
+    /// Two histories granted different things under one key: the one that is here stays, and the other is told of.
+    fn tell_of_other(&mut self, now: UnixMs, id: ReservationId, record: &Record) {
+        let is_sold = |known: &Record, order: &OrderRef| matches!(&known.state, State::Confirmed { order: sold, .. } if sold == order);
+        match &record.state {
+            State::Held { deadline, .. } if *deadline > now => {
+                let (buyer, lines) = (record.buyer.clone(), record.lines.clone());
+                self.emit(now, EventKind::Lost { id, buyer, lines });
+            }
+            State::Confirmed { order, .. }
+                if !self.is_told_late(id, order)
+                    && !self.records.get(&id).is_some_and(|known| is_sold(known, order)) =>
+            {
+                self.tell_paid_too_late(now, id, order);
+            }
+            _ => {}
+        }
+        self.tell_late_orders(now, id, record);
+    }
+
     /// A tombstone gives way to what was granted under its key after it had been forgotten.
     fn forget_former(&mut self, id: ReservationId, record: &Record) {
-        let Some(known) = self.records.get(&id).filter(|known| known.created != record.created) else { return };
+        let is_other = |known: &&Record| known.created != record.created || is_of_other(known, record);
+        let Some(known) = self.records.get(&id).filter(is_other) else { return };
         if let State::Released { at } | State::Expired { at } = known.state {
             let (until, id) = Self::fading_key(at, id);
             self.forget(until, id);
@@ -388,6 +412,11 @@ impl Sale {
             .get(sku)
             .map_or(0, |stock| delta.clamp(-signed(stock.available), signed(TOTAL_MAX.saturating_sub(stock.total))))
     }
+}
+
+/// Whether two records of one key are of different grants.
+fn is_of_other(known: &Record, record: &Record) -> bool {
+    (known.fingerprint, &known.buyer) != (record.fingerprint, &record.buyer)
 }
 
 fn newest_settings(told: &[Told]) -> Option<Settings<'_>> {

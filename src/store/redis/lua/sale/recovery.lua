@@ -180,14 +180,35 @@ local function sell_held(id, known, told)
   book.tell_levels(levels)
 end
 
+local function tell_late_orders(id, told)
+  local record = book.record(id)
+  for _, order in ipairs(told.orders) do
+    if not contains(record.orders, order) and not (record.state == 'C' and record.mark == order) then
+      resolve.tell_paid_too_late(id, record, order)
+    end
+  end
+end
+
+-- Two histories granted different things under one key: the one that is here stays, and the other is told of.
+local function tell_of_other(id, known, told)
+  if told.state == 'H' and told.at > now then
+    book.emit(table.concat({ 'lost', id, told.buyer, units_text(told.lines) }, ' '))
+  elseif told.state == 'C' and not contains(known.orders, told.mark) and not (known.state == 'C' and known.mark == told.mark) then
+    resolve.tell_paid_too_late(id, known, told.mark)
+  end
+  tell_late_orders(id, told)
+end
+
 -- Applies a record. True if it needs units and may not take any.
 local function merge(id, told, may_take)
   local known, is = book.record(id), told.state
-  if known and known.created ~= told.created and (known.state == 'R' or known.state == 'E') then
+  local is_of_other = known and (known.print ~= told.print or known.buyer ~= told.buyer)
+  if known and (is_of_other or known.created ~= told.created) and (known.state == 'R' or known.state == 'E') then
     -- It gives way to what was granted under its key after it had been forgotten.
     book.forget(id)
-    known = false
+    known, is_of_other = false, false
   end
+  if is_of_other then return tell_of_other(id, known, told) end
   local was = known and known.state
   local is_new_order = known and is == 'C' and known.mark ~= told.mark and not contains(known.orders, told.mark)
   local takes = (not known and is == 'C') or (is_new_order and (was == 'R' or was == 'E'))
@@ -214,12 +235,7 @@ local function merge(id, told, may_take)
   elseif was == 'C' and is_new_order then
     resolve.tell_paid_too_late(id, known, told.mark)
   end
-  local record = book.record(id)
-  for _, order in ipairs(told.orders) do
-    if not contains(record.orders, order) and not (record.state == 'C' and record.mark == order) then
-      resolve.tell_paid_too_late(id, record, order)
-    end
-  end
+  tell_late_orders(id, told)
 end
 
 -- Units that were added, or as many of those that were withdrawn as are left.
