@@ -29,7 +29,6 @@ use crate::{
     instance::Instance,
     store::{
         Backend,
-        catalog::Expect,
         embedded::Embedded,
         redis::{RedisStore, link::Link},
     },
@@ -211,7 +210,7 @@ async fn make_first_room(config: &Config, instance: &Instance) -> Result<(), Bui
     if let Some(document) = &config.first_room
         && instance.rooms().is_empty()
     {
-        instance.put_room(document, Expect::Absent).await.map_err(BuildError::FirstRoom)?;
+        instance.make_room(document).await.map_err(BuildError::FirstRoom)?;
     }
     Ok(())
 }

@@ -13,6 +13,9 @@ use tokio::{sync::mpsc, task::JoinSet};
 /// Requests under way at most; one that is due beyond it is a miss of the machine, and told.
 const IN_FLIGHT_MAX: usize = 4_096;
 
+/// The longest wait told apart from longer ones: a minute, beyond which the client gives up.
+const LONGEST_MICROS: u64 = 60_000_000;
+
 /// What came of the requests of one rate, in microseconds.
 pub struct Arrivals {
     /// From when each was due to the end of its answer.
@@ -23,7 +26,9 @@ pub struct Arrivals {
 
 impl Arrivals {
     fn new() -> Self {
-        let empty = || Histogram::new(3).expect("three digits are allowed");
+        // With its bounds said: one that grows by itself does not grow for `saturating_record`, and would show every
+        // pause as two milliseconds.
+        let empty = || Histogram::new_with_bounds(1, LONGEST_MICROS, 3).expect("three digits are allowed");
         Self { answered: empty(), late: empty() }
     }
 }

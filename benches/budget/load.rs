@@ -21,6 +21,7 @@ pub struct Ask {
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     pub per_second: f64,
+    pub seconds: f64,
     /// Processor time of the server a request, in microseconds.
     pub cpu_us: f64,
 }
@@ -69,7 +70,8 @@ impl Ask {
             .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())
             .unwrap_or_else(|| panic!("wrk said no count: {said}"));
         let spent = server.cpu().saturating_sub(cpu);
-        Sample { per_second: requests / elapsed.as_secs_f64(), cpu_us: spent.as_secs_f64() * 1e6 / requests }
+        let seconds = elapsed.as_secs_f64();
+        Sample { per_second: requests / seconds, seconds, cpu_us: spent.as_secs_f64() * 1e6 / requests }
     }
 }
 

@@ -4,7 +4,7 @@
 //! that answers the same bytes. Rounds are interleaved, so that what the machine does meanwhile hits both alike, and
 //! what is shown is the median with its spread. [`load`] drives with wrk, [`server`] starts what is measured,
 //! [`paths`] are the rows of the budget, [`latency`] sends at a fixed rate, [`soak`] does so for minutes, [`growth`] asks
-//! what grows.
+//! what grows, [`redis`] has the rows on Redis.
 
 mod arrivals;
 mod bare;
@@ -12,6 +12,7 @@ mod growth;
 mod latency;
 mod load;
 mod paths;
+mod redis;
 mod report;
 mod server;
 mod soak;
@@ -35,12 +36,15 @@ struct Arguments {
     /// Seconds of the soak.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     soak_seconds: u64,
-    /// Only the parts whose name contains this: paths, durable, latency, soak, growth, memory.
+    /// Only the parts whose name contains this: paths, durable, redis, latency, soak, growth, memory.
     #[arg(long, default_value = "")]
     only: String,
     /// Answers every request with the bytes of a file: the yardstick, started by the benchmark itself.
     #[arg(long, hide = true)]
     bare: Option<PathBuf>,
+    /// Reserves in this Redis, one call a request, instead of answering at once.
+    #[arg(long, hide = true, requires = "bare")]
+    unbatched: Option<String>,
     /// `cargo bench` says so.
     #[arg(long, hide = true)]
     bench: bool,
@@ -57,7 +61,10 @@ pub struct Effort {
 async fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
     if let Some(answer) = arguments.bare {
-        return bare::serve(&answer).await;
+        return match arguments.unbatched {
+            Some(url) => redis::unbatched::serve(&url, &answer).await,
+            None => bare::serve(&answer).await,
+        };
     }
     let effort = Effort { rounds: arguments.rounds, each: Duration::from_secs(arguments.seconds) };
     let wanted = |name: &str| name.contains(&arguments.only);
@@ -67,6 +74,9 @@ async fn main() -> std::io::Result<()> {
     }
     if wanted("durable") {
         paths::durable(effort, &mut report).await;
+    }
+    if wanted("redis") {
+        redis::on_redis(effort, &mut report).await;
     }
     if wanted("latency") {
         latency::at_fixed_rates(effort, &mut report).await;

@@ -74,6 +74,28 @@ impl Report {
         });
     }
 
+    /// A path that has Redis on the same cores, by its rate against its yardstick's, and by the processor time of both
+    /// servers against the yardstick's alone.
+    pub fn rates(&mut self, what: &str, ours: &[Sample], yardstick: &[Sample], budget: f64, in_redis: Median) {
+        let pairs = || ours.iter().zip(yardstick);
+        let of = |samples: &[Sample], get: fn(&Sample) -> f64| Median::of(samples.iter().map(get)).value;
+        let note = format!(
+            "{:.0} against {:.0} a second; {:.1} µs of processor a request in the server, {:.1} in Redis",
+            of(ours, |s| s.per_second),
+            of(yardstick, |s| s.per_second),
+            of(ours, |s| s.cpu_us),
+            in_redis.value,
+        );
+        let rate = Median::of(pairs().map(|(ours, bare)| ours.per_second / bare.per_second));
+        let cpu = Median::of(pairs().map(|(ours, bare)| bare.cpu_us / (ours.cpu_us + in_redis.value)));
+        for (measure, figure, budget, note) in [
+            ("share of the yardstick's rate", rate, Some(budget), note),
+            ("share of its processor time", cpu, None, String::new()),
+        ] {
+            self.row(Row { what: what.to_owned(), measure, figure, budget, at_most: false, note });
+        }
+    }
+
     pub fn row(&mut self, row: Row) {
         println!("{}", row.line());
         self.rows.push(row);

@@ -38,6 +38,11 @@ impl Server {
         Self::dropgate(|folder| format!("file:{}", folder.join("data").display()))
     }
 
+    /// Dropgate on a store in Redis.
+    pub fn on_redis(url: &str) -> Self {
+        Self::dropgate(|_| url.to_owned())
+    }
+
     fn dropgate(store: impl FnOnce(&Path) -> String) -> Self {
         let folder = folder();
         let mut command = Command::new(env!("CARGO_BIN_EXE_dropgate"));
@@ -49,11 +54,20 @@ impl Server {
 
     /// The yardstick: a bare handler that gives this answer to everything.
     pub fn bare(answer: &Answer) -> Self {
+        Self::yardstick(answer, &[])
+    }
+
+    /// The yardstick of batching: the same after a call of Redis a request.
+    pub fn unbatched(answer: &Answer, redis: &str) -> Self {
+        Self::yardstick(answer, &["--unbatched", redis])
+    }
+
+    fn yardstick(answer: &Answer, arguments: &[&str]) -> Self {
         let folder = folder();
         let file = folder.path().join("answer.json");
         fs::write(&file, serde_json::to_vec(answer).expect("an answer is JSON")).expect("the folder can be written");
         let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
-        command.arg("--bare").arg(&file);
+        command.arg("--bare").arg(&file).args(arguments);
         Self::start(command, folder)
     }
 
@@ -131,7 +145,8 @@ impl Drop for Server {
     }
 }
 
-fn folder() -> TempDir {
+/// A folder on disk, in the target folder.
+pub fn folder() -> TempDir {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     TempDir::new_in(target).expect("the target folder can be written")
 }

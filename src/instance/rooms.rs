@@ -46,6 +46,17 @@ impl Instance {
         Ok(PutRoom { room, created })
     }
 
+    /// Makes a room unless there is one of its id: instances that start at the same moment all want to make their first.
+    ///
+    /// # Errors
+    /// As for [`Instance::put_room`].
+    pub async fn make_room(&self, document: &Document) -> Result<(), OperateError> {
+        match self.put_room(document, Expect::Absent).await {
+            Err(OperateError::Stale { .. }) => self.refresh().await.map(drop),
+            done => done.map(drop),
+        }
+    }
+
     /// Changes single settings of a room by a merge patch (RFC 7396): a `null` takes the default.
     ///
     /// # Errors

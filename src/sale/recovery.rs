@@ -142,10 +142,11 @@ impl Sale {
         let (mut takes, mut withdrawals) = (Vec::new(), Vec::new());
         for told in in_order(recovery.told, self.born) {
             match &told.row.0 {
-                Content::Record { id, record, .. } if self.is_news(now, *id, told.stamp, record, recovery.stored) => {
-                    if self.merge_record(now, *id, record, Need::Nothing) == Need::Units {
-                        takes.push((*id, record));
-                    }
+                Content::Record { id, record, .. }
+                    if self.is_news(now, *id, told.stamp, record, recovery.stored)
+                        && self.merge_record(now, *id, record, Need::Nothing) == Need::Units =>
+                {
+                    takes.push((*id, record));
                 }
                 Content::Restock { id, restock } if restock.delta > 0 => self.merge_restock(now, *id, restock),
                 Content::Restock { id, restock } => withdrawals.push((*id, restock)),

@@ -51,7 +51,7 @@ struct Key {
 /// What signs and what verifies, read once: to read a key takes longer than to use it.
 enum Pair {
     /// HS256.
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     /// ES256.
     Public { signs: Box<EcdsaKeyPair>, verifies: Box<DecodingKey> },
 }
@@ -167,7 +167,7 @@ fn read(key: &SigningKey) -> Result<(Key, Option<Jwk>), KeyError> {
             (pair, Some(jwk))
         }
         _ if secret.len() < super::keys::SECRET_BYTES => return Err(unreadable("the secret is too short")),
-        _ => (Pair::Secret(hmac::Key::new(hmac::HMAC_SHA256, &secret)), None),
+        _ => (Pair::Secret(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &secret))), None),
     };
     let mut header = Header::new(algorithm);
     header.typ = Some(key.purpose.typ().to_owned());

@@ -152,7 +152,6 @@ impl World {
         let outcome = self.send(who, &Command::Claim { place: place(position), tag });
         match outcome {
             Outcome::Live(session) => {
-                let now = self.now;
                 let known = self.entered.insert(position, session.name.tag);
                 let is_same = known.is_none_or(|tag| tag == session.name.tag);
                 assert!(is_same || !is_known, "{position} entered twice");

@@ -79,6 +79,7 @@ impl Shop {
         self.keyed(Method::POST, &format!("/reservations/{id}/{call}")).json(body)
     }
 
+    /// A call to the sale with the operator's key.
     pub fn keyed(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.sale)).bearer_auth(ADMIN_KEY)
     }
@@ -93,6 +94,7 @@ impl Shop {
         answer(self.calling(id, call, &body)).await
     }
 
+    /// What a reservation is now.
     pub async fn look(&self, id: &str) -> (u16, Value) {
         answer(self.keyed(Method::GET, &format!("/reservations/{id}"))).await.unwrap()
     }

@@ -19,7 +19,8 @@ const HOLDS: usize = 1_000;
 async fn a_thousand_payments_within_a_millisecond_of_the_deadline(
     #[values(Backend::Memory, Backend::Redis)] store: Backend,
 ) {
-    let server = Home::on(store).start();
+    let home = Home::on(store);
+    let server = home.start();
     let shop = Shop::open(&server, HOLDS as u64, json!({ "hold_seconds": 1 })).await;
     let pay = async |buyer: usize| {
         let (status, answer) = shop.reserve(&format!("buyer-{buyer}")).await.unwrap();

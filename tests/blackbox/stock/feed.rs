@@ -18,7 +18,8 @@ use crate::support::{
 #[rstest]
 #[tokio::test]
 async fn a_reader_who_waits_does_not_hold_up_the_end(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
-    let mut server = Home::on(store).start();
+    let home = Home::on(store);
+    let mut server = home.start();
     let shop = Shop::open(&server, 1, json!({})).await;
     let reader = shop.clone();
     let (_, told) = answer(shop.keyed(Method::GET, "/events")).await.unwrap();

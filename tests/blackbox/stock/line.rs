@@ -100,7 +100,8 @@ async fn comes_to(server: &Server, head: u64, stock: &str, patience: Duration) {
 #[rstest]
 #[tokio::test]
 async fn a_line_that_holds_calls_as_many_as_there_are_units(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
-    let server = Home::on(store).start();
+    let home = Home::on(store);
+    let server = home.start();
     let shop = Shop::open(&server, 3, json!({ "requires_pass": ["main"], "show_numbers": true })).await;
     let mut visitors = line(&server, json!({ "stock_gate": "hold" }), 6).await;
     comes_to(&server, 3, "in_stock", SOON).await;
@@ -143,7 +144,8 @@ async fn a_line_that_holds_calls_as_many_as_there_are_units(#[values(Backend::Me
 async fn a_hold_that_runs_out_calls_the_next_though_nobody_asks(
     #[values(Backend::Memory, Backend::Redis)] store: Backend,
 ) {
-    let server = Home::on(store).start();
+    let home = Home::on(store);
+    let server = home.start();
     let shop = Shop::open(&server, 1, json!({ "requires_pass": ["main"], "hold_seconds": 1 })).await;
     let mut visitors = line(&server, json!({ "stock_gate": "hold" }), 2).await;
     comes_to(&server, 1, "in_stock", SOON).await;

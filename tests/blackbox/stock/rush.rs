@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_buyers_share_a_hundred_units(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
-    let server = Home::on(store).start();
+    let home = Home::on(store);
+    let server = home.start();
     let shop = Shop::open(&server, UNITS as u64, json!({})).await;
     let buy = async |buyer: usize| {
         let (status, answer) = shop.reserve(&format!("buyer-{buyer}")).await.unwrap();
@@ -68,7 +69,8 @@ struct Rush {
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_walked_away_from_is_sold_to_somebody_else(#[values(Backend::Memory, Backend::Redis)] store: Backend) {
-    let server = Home::on(store).start();
+    let home = Home::on(store);
+    let server = home.start();
     let shop = Shop::open(&server, UNITS as u64, json!({ "hold_seconds": 1 })).await;
     let (hopeful, late, bought) = (Mutex::default(), Mutex::default(), Mutex::default());
     let rush = Arc::new(Rush { shop, hopeful, late, bought });

@@ -133,13 +133,13 @@ impl Keys {
         let rewinds: Vec<&str> = main.get("rewinds").map_or("", |rewinds| rewinds).split_whitespace().collect();
         let rewind = |pair: &[&str]| format!(r#"{{"term":{},"to_seq":{}}}"#, pair[0], pair[1]);
         let rewinds: Vec<_> = rewinds.chunks(2).map(rewind).collect();
-        let head_sizes = (events.len(), records.len(), restocks.len(), stock.len());
-        let (events_len, records_len, restocks_len, skus) = head_sizes;
+        let (events_len, records_len, restocks_len) = (events.len(), records.len(), restocks.len());
         add(format!(
-            r#"{{"Head":{{"last":{},"seq":{},"rewinds":[{}],"events":{events_len},"records":{records_len},"restocks":{restocks_len},"skus":{skus}}}}}"#,
+            r#"{{"Head":{{"last":{},"seq":{},"rewinds":[{}],"events":{events_len},"records":{records_len},"restocks":{restocks_len},"skus":{}}}}}"#,
             main["last"],
             main["out"],
-            rewinds.join(",")
+            rewinds.join(","),
+            stock.len()
         ));
         assert!(text.starts_with(&main["rules"]), "{text}: {}", main["rules"]);
         let rules = rules(&mut Words::of(&text)).unwrap();
