@@ -187,9 +187,16 @@ function line.advance()
   room.credit = math.min(room.credit, rules.ready)
 end
 
+-- Twice at one time is once: whether it was done in this call, so that a batch does it once and not for each command.
+local is_settled = false
+
+function line.unsettle() is_settled = false end
+
 -- The tick, credit and clock included, with something learned before anybody is called.
 function line.settle(learn)
   changed = true
+  if is_settled and not learn then return end
+  is_settled = true
   if room.head < room.tail then observed.stood(line.moving_ms()) end
   local before = line.mark()
   inside.end_due()
@@ -207,7 +214,7 @@ end
 
 -- Brings the room to now, if anything but credit would change.
 function line.tick()
-  if inside.is_due() or calls.is_due() or line.would_call() then line.settle() end
+  if not is_settled and (inside.is_due() or calls.is_due() or line.would_call()) then line.settle() end
 end
 
 -- Ticks whole, changes the room, and lets the head move on what the change has made free.

@@ -193,6 +193,8 @@ local function recover(heard, terms)
   local resolved_all = room.head - calls.outstanding()
   room.entered = math.min(math.max(room.entered, staged:num('entered') or 0), resolved_all)
   room.lapsed = resolved_all - room.entered
+  -- A batch may follow in this call, and calls may be over that were told.
+  line.unsettle()
 end
 
 function aggregate.recovered(heard, terms)
