@@ -165,7 +165,8 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
         if self.enqueue(Waiter { command, reply })? {
             // Made here and moved into the task: if the runtime is shutting down and never polls it, the
             // callers are told all the same.
-            let runtime = Handle::try_current().unwrap_or_else(|_| self.runtime.clone());
+            let here = Handle::try_current().ok().filter(|_| self.store.is_portable());
+            let runtime = here.unwrap_or_else(|| self.runtime.clone());
             runtime.spawn(Driver::new(Arc::clone(self), &runtime).run());
         }
         answer.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the batch was abandoned".to_owned())))

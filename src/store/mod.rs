@@ -26,6 +26,11 @@ use crate::{
 
 /// Where rooms, sales and the catalog live.
 pub trait Store: Clone + Send + Sync + 'static {
+    /// Whether a call that began on one runtime can go on on another, because it waits for neither timers nor sockets.
+    fn is_portable(&self) -> bool {
+        true
+    }
+
     /// Applies a batch of commands to one room, in order, at one `now`; durable before it answers where the store is.
     ///
     /// # Errors
@@ -64,6 +69,13 @@ pub enum Backend {
 }
 
 impl Store for Backend {
+    fn is_portable(&self) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Redis(_) => false,
+        }
+    }
+
     async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
         match self {
             Self::Embedded(store) => store.room(id, commands).await,
