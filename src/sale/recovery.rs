@@ -178,6 +178,9 @@ impl Sale {
         stored: &BTreeMap<ReservationId, Stamp>,
     ) -> bool {
         let Some(known) = self.records.get(&id) else { return true };
+        if is_of_other(known, record) {
+            return true;
+        }
         let is_newer = stored.get(&id).is_none_or(|stored| *stored < stamp);
         let is_unknown_order = match (&record.state, &known.state) {
             (State::Confirmed { order, .. }, State::Confirmed { order: known, .. }) => order != known,

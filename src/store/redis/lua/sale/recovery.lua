@@ -11,6 +11,7 @@ local staged = Hash.new(staged_key)
 local function is_news(id, term, seq, told)
   local known = book.record(id)
   if not known then return true end
+  if known.print ~= told.print or known.buyer ~= told.buyer then return true end
   local stored = known.term
   if not stored or stored < term or (stored == term and known.seq < seq) then return true end
   if told.state == 'C' then return not (known.state == 'C' and known.mark == told.mark) end

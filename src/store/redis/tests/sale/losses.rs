@@ -16,14 +16,17 @@ use super::{
 };
 use crate::{
     sale::{
-        Sale,
+        Buyer, Command, OrderRef, Reserve, Sale,
         recovery::{Recovery, Stamp, Told},
         view::Header,
     },
-    store::redis::{
-        scripted::{Answer, Op, Scripted, Status},
-        tests::bare::{Bare, Server},
-        wire::Args,
+    store::{
+        redis::{
+            scripted::{Answer, Op, Scripted, Status},
+            tests::bare::{Bare, Server},
+            wire::Args,
+        },
+        tests::sales::{confirm, reserve_of},
     },
     time::UnixMs,
 };
@@ -144,4 +147,36 @@ fn what_is_told_after_a_loss_comes_to_the_same_as_in_the_machine() {
         lead(&mut Pair::new(bare, keys, format!("lost-{number}")), life, &fates)
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// A grant of one key to `buyer`, and its payment if there is an order.
+fn grant(buyer: &str, order: Option<&str>) -> Vec<Command> {
+    let buyer = Some(Buyer::parse(buyer).unwrap());
+    let reserve = Command::Reserve(Reserve { buyer, ..reserve_of(1, &[("red", 1)]) });
+    let confirm = order.map(|order| confirm(1, &OrderRef::parse(order).unwrap()));
+    [reserve].into_iter().chain(confirm).collect()
+}
+
+#[test]
+fn what_two_histories_granted_under_one_key_is_kept_apart() {
+    let server = Server::start();
+    let (mut bare, mut keys) = (Bare::<Sale>::new(&server, "one"), Keys::new(server.connect()));
+    let orders = [(None, None), (None, Some("b")), (Some("a"), None), (Some("a"), Some("b"))];
+    for (number, (lost, found)) in orders.into_iter().enumerate() {
+        let mut pair = Pair::new(&mut bare, &mut keys, format!("apart-{number}"));
+        let now = UnixMs(1_000_000);
+        pair.send(now, &[commands::configure(1, 1, 9)]).unwrap();
+        let (dump, pure) = (pair.keys.dump(&pair.id), pair.pure.clone());
+        pair.send(now, &grant("ann", lost)).unwrap();
+        let owed = std::mem::take(&mut pair.facts);
+        pair.keys.set_back(&dump);
+        pair.pure = pure;
+        pair.tell(now, &Facts::new(), true).unwrap();
+        pair.send(now, &grant("bob", found)).unwrap();
+        let before = pair.pure.as_ref().unwrap().header(now);
+        pair.tell(now, &owed, false).unwrap();
+        let after = pair.pure.as_ref().unwrap().header(now);
+        assert_eq!((after.available, after.held), (before.available, before.held), "{lost:?} {found:?}");
+        assert_eq!(after.seq, before.seq + 1, "ann's is told of");
+    }
 }
