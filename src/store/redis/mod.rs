@@ -37,7 +37,6 @@ use self::{
     instances::Instances,
     link::{Link, Script},
     memory::Budget,
-    scripted::Scripted,
     senders::Senders,
     wire::Args,
 };
@@ -62,8 +61,8 @@ const AT_ONCE: usize = 32;
 
 static CATALOG: LazyLock<Script> = LazyLock::new(|| Script::new(&[catalog::SOURCE]));
 static INSTANCES: LazyLock<Script> = LazyLock::new(|| Script::new(&[instances::SOURCE]));
-static ROOM: LazyLock<Script> = LazyLock::new(|| Script::new(&Room::source()));
-static SALE: LazyLock<Script> = LazyLock::new(|| Script::new(&Sale::source()));
+static ROOM: LazyLock<Script> = LazyLock::new(|| Script::new(&scripted::source::<Room>()));
+static SALE: LazyLock<Script> = LazyLock::new(|| Script::new(&scripted::source::<Sale>()));
 
 /// A handle to the store; cheap to clone.
 #[derive(Clone)]
@@ -108,7 +107,7 @@ impl Shared {
     /// Calls one of the scripts that are no room's and no sale's.
     async fn ask(&self, script: &Script, keys: &[&str], args: Args) -> Result<Vec<u8>, StoreError> {
         let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
-        let called = self.link.call(script, &keys, args.into_vec()).await;
+        let called = self.link.call(script, &keys, vec![args.pack()]).await;
         called.map_err(|error| StoreError::Unavailable(error.to_string()))
     }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use super::{
     memory::ALWAYS,
-    scripted::{Answer, GATE, PRELUDE, RUN, Scripted},
-    wire::{Args, Misread, Words},
+    scripted::{Answer, Scripted},
+    wire::{Args, Misread, Words, maybe},
 };
 use crate::{
     id::SaleId,
@@ -27,18 +27,15 @@ impl Scripted for Room {
         &["claimed", "left", "sessions", "due", "undecided", "calls", "calls_due", "resolved"];
     const IS_REBUILT: bool = true;
 
-    fn source() -> Vec<&'static str> {
+    fn parts() -> Vec<&'static str> {
         static BOUNDS: LazyLock<String> = LazyLock::new(bounds_part);
         vec![
-            PRELUDE,
             BOUNDS.as_str(),
             include_str!("lua/room/state.lua"),
             include_str!("lua/room/calls.lua"),
             include_str!("lua/room/line.lua"),
             include_str!("lua/room/commands.lua"),
             include_str!("lua/room/recovery.lua"),
-            GATE,
-            RUN,
         ]
     }
 
@@ -53,37 +50,34 @@ impl Scripted for Room {
     fn encode(command: &Command, args: &mut Args) {
         match command {
             Command::Configure { version, first_epoch, rules } => {
-                encode_settings(args.word("configure"), *version, *first_epoch, rules)
+                settings(*version, *first_epoch, rules).iter().fold(args.text("configure"), |args, word| args.text(word))
             }
-            Command::Delete { last_epoch } => args.word("delete").word(last_epoch),
-            Command::Reset => args.word("reset"),
-            Command::Tick => args.word("tick"),
-            Command::Join { count } => args.word("join").word(count),
-            Command::Claim { place, tag } => encode_place(args.word("claim"), *place).word(hex(*tag)),
-            Command::Admit { tag } => args.word("admit").word(hex(*tag)),
-            Command::Look { place } => encode_place(args.word("look"), *place),
-            Command::Exchange { session, issued } => encode_name(args.word("exchange"), *session).word(issued.0),
+            Command::Delete { last_epoch } => args.text("delete").word(last_epoch),
+            Command::Reset => args.text("reset"),
+            Command::Tick => args.text("tick"),
+            Command::Join { count } => args.text("join").number(u64::from(*count)),
+            Command::Claim { place, tag } => encode_place(args.text("claim"), *place).text(&hex(*tag)),
+            Command::Admit { tag } => args.text("admit").text(&hex(*tag)),
+            Command::Look { place } => encode_place(args.text("look"), *place),
+            Command::Exchange { session, issued } => encode_name(args.text("exchange"), *session).word(issued.0),
             Command::Check { session, holder } => {
                 let exchanged = match holder {
                     Holder::Browser { exchanged } => Some(exchanged.0),
                     Holder::App => None,
                 };
-                encode_name(args.word("check"), *session).maybe(exchanged)
+                encode_name(args.text("check"), *session).maybe(exchanged)
             }
-            Command::Renew { session } => encode_name(args.word("renew"), *session),
-            Command::Finish { session } => encode_name(args.word("finish"), *session),
-            Command::Leave { place } => encode_place(args.word("leave"), *place),
-            Command::SetStock(news) => encode_news(args.word("set_stock"), news),
-            Command::ForgetStock => args.word("forget_stock"),
+            Command::Renew { session } => encode_name(args.text("renew"), *session),
+            Command::Finish { session } => encode_name(args.text("finish"), *session),
+            Command::Leave { place } => encode_place(args.text("leave"), *place),
+            Command::SetStock(news) => encode_news(args.text("set_stock"), news),
+            Command::ForgetStock => args.text("forget_stock"),
         };
     }
 
     fn settings_row(command: &Command) -> Option<String> {
         let Command::Configure { version, first_epoch, rules } = command else { return None };
-        let mut args = Args::default();
-        encode_settings(&mut args, *version, *first_epoch, rules);
-        let words: Vec<_> = args.into_vec().iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        Some(words.join(" "))
+        Some(settings(*version, *first_epoch, rules).join(" "))
     }
 
     /// The line's ends are never forgotten. That a position is claimed is remembered as long as it could be claimed again.
@@ -141,8 +135,8 @@ fn bounds_part() -> String {
     format!("local BOUND = {{ {} }}\n", fields.join(", "))
 }
 
-/// The settings: within their bounds, on which the script relies.
-fn encode_settings<'a>(args: &'a mut Args, version: u64, first_epoch: u64, rules: &Rules) -> &'a mut Args {
+/// The settings in words: within their bounds, on which the script relies.
+fn settings(version: u64, first_epoch: u64, rules: &Rules) -> [String; 15] {
     let rules = rules.bounded();
     let mode = match rules.mode {
         Mode::Queue => "queue",
@@ -155,29 +149,31 @@ fn encode_settings<'a>(args: &'a mut Args, version: u64, first_epoch: u64, rules
         StockGate::Inform => "inform",
         StockGate::Hold => "hold",
     };
-    args.word(version)
-        .word(first_epoch)
-        .word(mode)
-        .word(rules.rate_per_minute)
-        .word(rules.burst)
-        .maybe(rules.max_active)
-        .word(rules.claim_window_ms)
-        .word(rules.overcall)
-        .word(rules.session_ms)
-        .word(if rules.session_renewal { "yes" } else { "no" })
-        .maybe(rules.session_max_ms)
-        .maybe(rules.opens_at.map(|at| at.0))
-        .maybe(rules.closes_at.map(|at| at.0))
-        .maybe(rules.sale)
-        .word(gate)
+    [
+        version.to_string(),
+        first_epoch.to_string(),
+        mode.to_owned(),
+        rules.rate_per_minute.to_string(),
+        rules.burst.to_string(),
+        maybe(rules.max_active),
+        rules.claim_window_ms.to_string(),
+        rules.overcall.to_string(),
+        rules.session_ms.to_string(),
+        if rules.session_renewal { "yes" } else { "no" }.to_owned(),
+        maybe(rules.session_max_ms),
+        maybe(rules.opens_at.map(|at| at.0)),
+        maybe(rules.closes_at.map(|at| at.0)),
+        maybe(rules.sale),
+        gate.to_owned(),
+    ]
 }
 
 fn encode_place(args: &mut Args, place: Place) -> &mut Args {
-    args.word(place.epoch).word(place.position)
+    args.number(place.epoch).number(place.position)
 }
 
 fn encode_name(args: &mut Args, name: SessionRef) -> &mut Args {
-    args.word(name.epoch).word(name.position).word(hex(name.tag))
+    args.number(name.epoch).number(name.position).text(&hex(name.tag))
 }
 
 /// All grants are one word: there may be many.

@@ -6,7 +6,7 @@ mod encode;
 use std::sync::LazyLock;
 
 use super::{
-    scripted::{Answer, GATE, PRELUDE, RUN, Scripted},
+    scripted::{Answer, Scripted},
     wire::{Args, Misread},
 };
 use crate::{
@@ -40,9 +40,8 @@ impl Scripted for Sale {
     /// What was sold can't be made up from what instances happen to remember.
     const IS_REBUILT: bool = false;
 
-    fn source() -> Vec<&'static str> {
+    fn parts() -> Vec<&'static str> {
         vec![
-            PRELUDE,
             &BOUNDS,
             include_str!("lua/sale/book.lua"),
             include_str!("lua/sale/inquiry.lua"),
@@ -51,8 +50,6 @@ impl Scripted for Sale {
             include_str!("lua/sale/operate.lua"),
             include_str!("lua/sale/recovery.lua"),
             include_str!("lua/sale/sale.lua"),
-            GATE,
-            RUN,
         ]
     }
 

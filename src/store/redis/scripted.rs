@@ -16,8 +16,8 @@ pub(super) trait Scripted {
     /// What its own keys end with, after those that all have.
     const KEYS: &'static [&'static str];
 
-    /// The parts of the script, in order; the common ones included.
-    fn source() -> Vec<&'static str>;
+    /// The parts of the script that are its own, in order.
+    fn parts() -> Vec<&'static str>;
 
     /// Whether an aggregate of which the store has lost all is made again from what its senders remember.
     const IS_REBUILT: bool;
@@ -45,10 +45,13 @@ pub(super) trait Scripted {
     }
 }
 
-/// The parts of every script, around the aggregate's own.
-pub(super) const PRELUDE: &str = include_str!("lua/prelude.lua");
-pub(super) const GATE: &str = include_str!("lua/gate.lua");
-pub(super) const RUN: &str = include_str!("lua/run.lua");
+/// A script, in fragments: the parts that all have, around the aggregate's own. Why all but the first are wrapped in a
+/// function, the first says.
+pub(super) fn source<A: Scripted>() -> Vec<&'static str> {
+    let before = [include_str!("lua/prelude.lua"), "return (function()\n"];
+    let after = [include_str!("lua/gate.lua"), include_str!("lua/run.lua"), "end)()\n"];
+    before.into_iter().chain(A::parts()).chain(after).collect()
+}
 
 /// The keys that every aggregate has: header and state, the answers to the last batches, who was seen, what was replayed.
 const COMMON_KEYS: [&str; 4] = ["main", "sent", "seen", "staged"];

@@ -194,7 +194,7 @@ impl<A: Scripted> Sender<A> {
         if seen.term == 0 {
             return Ok(());
         }
-        self.call(shared, &seen, Op::Leave, seen.made.as_deref(), Args::default()).await.map(drop).map_err(unavailable)
+        self.call(shared, &seen, Op::Leave, seen.made.as_deref(), &Args::default()).await.map(drop).map_err(unavailable)
     }
 
     /// Sends a batch until there is an answer. One that may have been applied keeps its number, so that it counts once.
@@ -207,7 +207,7 @@ impl<A: Scripted> Sender<A> {
     ) -> Result<String, StoreError> {
         let until = Instant::now() + RESEND_FOR;
         loop {
-            match self.call(shared, seen, Op::Batch, seen.made.as_deref(), batch.clone()).await {
+            match self.call(shared, seen, Op::Batch, seen.made.as_deref(), batch).await {
                 Ok(text) => return Ok(text),
                 Err(error @ (CallError::Unclear(_) | CallError::TooFewCopies { .. })) if Instant::now() < until => {
                     tracing::debug!(%error, "sending a batch again");
@@ -226,7 +226,7 @@ impl<A: Scripted> Sender<A> {
         seen: &Seen,
         op: Op,
         made: Option<&str>,
-        rest: Args,
+        rest: &Args,
     ) -> Result<String, CallError> {
         let reckoned = if seen.term == 0 { UnixMs(0) } else { seen.reckoned() };
         let sender = scripted::Sender {
@@ -240,7 +240,7 @@ impl<A: Scripted> Sender<A> {
         };
         let mut args = preamble(op, shared.given_time(), &sender);
         args.append(rest);
-        let bytes = shared.link.call(self.script, &self.keys, args.into_vec()).await?;
+        let bytes = shared.link.call(self.script, &self.keys, vec![args.pack()]).await?;
         String::from_utf8(bytes).map_err(|_| CallError::Script("an answer that is no text".to_owned()))
     }
 
@@ -299,7 +299,7 @@ impl<A: Scripted> Sender<A> {
             for (key, row) in page {
                 args.word(key).word(row.term).word(row.seq).word(&row.value);
             }
-            let text = self.call(shared, seen, Op::Replay, into.as_deref(), args).await.map_err(unavailable)?;
+            let text = self.call(shared, seen, Op::Replay, into.as_deref(), &args).await.map_err(unavailable)?;
             let answer = Answer::read(&text).map_err(misread)?;
             if answer.status != Status::Ok {
                 return Err(StoreError::Recovering);
@@ -310,7 +310,7 @@ impl<A: Scripted> Sender<A> {
         let (term, seq) = seen.memory.forgotten();
         let mut args = Args::default();
         args.word(term).word(seq);
-        let text = self.call(shared, seen, Op::Done, into.as_deref(), args).await.map_err(unavailable)?;
+        let text = self.call(shared, seen, Op::Done, into.as_deref(), &args).await.map_err(unavailable)?;
         let answer = Answer::read(&text).map_err(misread)?;
         match answer.status {
             Status::Ok => {

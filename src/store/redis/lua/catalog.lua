@@ -11,10 +11,10 @@ local main, docs, gone, log, tokens = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5
 local LAYOUT = '1'
 local LAST = '~' -- stands in every key, so that none is ever missing while a slot migrates
 
-local at = 0
+local args, at = cmsgpack.unpack(ARGV[1]), 0
 local function take()
   at = at + 1
-  return ARGV[at]
+  return args[at]
 end
 
 local told = {}

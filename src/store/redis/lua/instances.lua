@@ -4,7 +4,7 @@
 --   instances  id -> what it says of itself
 
 local seen, instances = KEYS[1], KEYS[2]
-local op, clock, id, row = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local op, clock, id, row = unpack(cmsgpack.unpack(ARGV[1]))
 local LAST = '~' -- stands in both, so that neither is ever missing while a slot migrates
 local PEER_MS = 90000 -- who was seen in this time may remember what a store has lost
 local PRUNE_MS = 600000 -- who was not seen in this time is forgotten

@@ -5,20 +5,49 @@
 --
 -- All numbers are integers below 2^53, which a double holds exactly. They are written by fmt() and never by tostring(),
 -- which keeps 14 digits.
+--
+-- Redis runs a script from its first line at every call, so what stands here is paid for every time: a function costs most
+-- where it refers to many locals of the chunk around it, for each of which the interpreter walks a list of them. Hence all
+-- that follows this prelude is wrapped in one function, whose inner ones take over its references; and what few calls need
+-- is a part().
 
 local LAYOUT = '1'
 local NEVER = 9007199254740992 -- 2^53: above every number there is
 local LAST = '~' -- the member that every key but the header holds, so that no key is ever missing; it sorts last
 
-local fmt = function(n) return string.format('%.0f', n) end
+-- A number's digits: digits[n]. Writing a number costs more than anything else here that is done often, and the same ones
+-- come again and again.
+local digits = setmetatable({ [0] = '0' }, { -- 0 from the start, so that -0, which is equal to it, is never written
+  __index = function(all, n)
+    local text = string.format('%.0f', n)
+    all[n] = text
+    return text
+  end,
+})
+local function fmt(n) return digits[n] end
 
--- Arguments are taken one after the other.
-local at = 0
+-- Functions of few calls: made when one of them is first asked for.
+local function part(make)
+  local it = {}
+  return setmetatable(it, {
+    __index = function(_, name)
+      setmetatable(it, nil)
+      make(it)
+      return it[name]
+    end,
+  })
+end
+
+-- Arguments come in one list, and are taken one after the other.
+local args, at = cmsgpack.unpack(ARGV[1]), 0
 local function take()
   at = at + 1
-  return ARGV[at]
+  return args[at]
 end
-local function num() return tonumber(take()) end
+local function num()
+  at = at + 1
+  return tonumber(args[at])
+end
 -- '-' stands for none, and what is there stands behind a '='.
 local function maybe()
   local text = take()
@@ -67,16 +96,18 @@ end
 -- Reads these fields at once, so that get() finds them.
 function Hash:gather(fields)
   if self.whole then return end
-  local ask, n = {}, 0
-  for _, field in ipairs(fields) do
-    if self.known[field] == nil then
+  local known, ask, n = self.known, {}, 0
+  for i = 1, #fields do
+    local field = fields[i]
+    if known[field] == nil then
       n = n + 1
       ask[n] = field
+      known[field] = false -- asked for once
     end
   end
   pieces(n, function(first, last)
     local values = redis.call('HMGET', self.key, unpack(ask, first, last))
-    for i = first, last do self.known[ask[i]] = values[i - first + 1] end
+    for i = first, last do known[ask[i]] = values[i - first + 1] end
   end)
 end
 
@@ -97,8 +128,9 @@ end
 
 -- Sets a field to a text; false takes it away.
 function Hash:set(field, value)
-  if self.known[field] ~= value then
-    self.known[field] = value
+  local known = self.known
+  if known[field] ~= value then
+    known[field] = value
     self.changed[field] = true
   end
 end
@@ -113,9 +145,9 @@ function Hash:commit()
     redis.call('UNLINK', self.key)
     redis.call('HSET', self.key, LAST, '')
   end
-  local set, n, del, m = {}, 0, {}, 0
+  local known, set, n, del, m = self.known, {}, 0, {}, 0
   for field in pairs(self.changed) do
-    local value = self.known[field]
+    local value = known[field]
     if value then
       set[n + 1], set[n + 2] = field, value
       n = n + 2
@@ -137,8 +169,7 @@ Zset.__index = Zset
 local PAGE = 64 -- at most; the first is of one, since most often nothing is due
 
 function Zset.new(key)
-  local empty = { key = key, base = {}, cursor = 1, read = 0, step = 1, over = false, hidden = {}, added = {}, scores = {}, less = 0 }
-  return setmetatable(empty, Zset)
+  return setmetatable({ key = key, base = {}, cursor = 1, read = 0, step = 1, over = false, hidden = {}, scores = {}, less = 0 }, Zset)
 end
 
 local function before(score, member, other_score, other_member)
@@ -165,40 +196,38 @@ function Zset:first()
     elseif not next and not self.over then
       self:page()
     else
-      local own = self.added[1]
-      if own and (not next or before(own[1], own[2], next[1], next[2])) then return own[2], own[1] end
+      local own = self:least_added()
+      local score = own and self.scores[own]
+      if own and (not next or before(score, own, next[1], next[2])) then return own, score end
       if next then return next[2], next[1] end
       return nil
     end
   end
 end
 
--- Where a member stands, or belongs, among those added: they are few.
-function Zset:place(score, member)
-  local low, high = 1, #self.added + 1
-  while low < high do
-    local mid = div(low + high, 2)
-    local own = self.added[mid]
-    if before(own[1], own[2], score, member) then low = mid + 1 else high = mid end
+-- The first of those added: known all along, unless it was the one that was taken out.
+function Zset:least_added()
+  if not self.least then
+    for member, score in pairs(self.scores) do
+      if not self.least or before(score, member, self.scores[self.least], self.least) then self.least = member end
+    end
   end
-  return low
+  return self.least
 end
 
 -- Takes out a member that is in it.
 function Zset:remove(member)
-  local score = self.scores[member]
-  if score then
-    table.remove(self.added, self:place(score, member))
-    self.scores[member] = nil
-  end
+  self.scores[member] = nil
+  if self.least == member then self.least = nil end
   self.hidden[member] = true
   self.less = self.less + 1
 end
 
 -- Adds a member that is not in it.
 function Zset:add(score, member)
-  table.insert(self.added, self:place(score, member), { score, member })
-  self.scores[member] = score
+  local scores, least = self.scores, self.least or self:least_added()
+  if not least or before(score, member, scores[least], least) then self.least = member end
+  scores[member] = score
   self.hidden[member] = true
   self.less = self.less - 1
 end
@@ -210,8 +239,8 @@ end
 
 -- Takes out all there is.
 function Zset:clear()
-  self.base, self.cursor, self.over, self.hidden, self.added, self.scores = {}, 1, true, {}, {}, {}
-  self.size, self.less, self.emptied = 0, 0, true
+  self.base, self.cursor, self.over, self.hidden, self.scores = {}, 1, true, {}, {}
+  self.size, self.less, self.least, self.emptied = 0, 0, nil, true
 end
 
 -- Whether it is in the set, by its score.
@@ -227,11 +256,11 @@ function Zset:commit()
     redis.call('UNLINK', self.key)
     redis.call('ZADD', self.key, 'inf', LAST)
   end
-  local set, n, del, m = {}, 0, {}, 0
+  local scores, set, n, del, m = self.scores, {}, 0, {}, 0
   for member in pairs(self.hidden) do
-    local score = self.scores[member]
+    local score = scores[member]
     if score then
-      set[n + 1], set[n + 2] = fmt(score), member
+      set[n + 1], set[n + 2] = digits[score], member
       n = n + 2
     else
       m = m + 1
@@ -260,13 +289,26 @@ main:load()
 local sent_key, seen_key, staged_key = KEYS[2], KEYS[3], KEYS[4]
 
 local told = {} -- the outcomes' lines
-local facts = {} -- rows that changed, by key: the sender keeps them to tell them again after a loss
+-- Rows that changed, a line each: the sender keeps them to tell them again after a loss. `fact_at` says where a key's stands.
+local facts, fact_at = {}, {}
 local changed = false
 local is_new = false -- whether the aggregate is made by this call, and its keys with it
 local now
 
 local function tell(...) told[#told + 1] = table.concat({ ... }, ' ') end
-local function fact(key, value) facts[key] = value end
+
+-- Where the line of a row is to stand among those told of.
+local function fact_place(key)
+  local place = fact_at[key]
+  if not place then
+    place = #facts + 1
+    facts[place], fact_at[key] = key, place
+  end
+  return place
+end
+
+-- Tells of a row.
+local function fact(key, value) facts[fact_place(key)] = key .. ' ' .. value end
 
 -- What the script's own part defines: see the gate.
 local aggregate = {}

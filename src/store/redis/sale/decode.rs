@@ -44,7 +44,11 @@ fn outcome(answer: &Answer<'_>, line: &str) -> Result<Outcome, Misread> {
     Ok(match words.word()? {
         "done" => Outcome::Done,
         "pending" => Outcome::Pending,
-        "r" => Outcome::Reservation(reservation(&mut words)?),
+        "r" => {
+            let id = id(&mut words)?;
+            Outcome::Reservation(reservation(id, &mut words)?)
+        }
+        "f" => Outcome::Reservation(remembered(answer, &mut words)?),
         "x" => Outcome::Refused(refusal(&mut words)?),
         "u" => Outcome::Rules(rules(&mut words)?),
         "i" => {
@@ -99,9 +103,22 @@ pub fn rules(words: &mut Words<'_>) -> Result<Rules, Misread> {
     Ok(Rules { items, hold_ms, hold_max_ms, payment_grace_ms, max_units_per_buyer, requires_pass, opens_at, closes_at })
 }
 
-/// An id and a record; what only the store needs of it is passed over.
-fn reservation(words: &mut Words<'_>) -> Result<Reservation, Misread> {
-    let id = id(words)?;
+/// A reservation that stands among the rows to be remembered, at the place named, counted from 1.
+fn remembered(answer: &Answer<'_>, words: &mut Words<'_>) -> Result<Reservation, Misread> {
+    let place: usize = words.parse()?;
+    let (key, value) = place.checked_sub(1).and_then(|place| answer.facts.get(place)).ok_or_else(|| words.misread())?;
+    let (kind, id) = key.split_at_checked(1).ok_or_else(|| words.misread())?;
+    if kind != "r" {
+        return Err(words.misread());
+    }
+    let (id, mut words) = (self::id(&mut Words::of(id))?, Words::of(value));
+    // The birth of its sale.
+    words.word()?;
+    reservation(id, &mut words)
+}
+
+/// A record; what only the store needs of it is passed over.
+fn reservation(id: ReservationId, words: &mut Words<'_>) -> Result<Reservation, Misread> {
     words.word()?;
     let (buyer, created) = (buyer(words)?, UnixMs(words.parse()?));
     words.word()?;

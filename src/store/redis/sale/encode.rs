@@ -19,30 +19,30 @@ pub fn command(command: &Command, args: &mut Args) {
     match command {
         Command::Configure { version, born, rules, make } => {
             let make = if *make { "make" } else { "-" };
-            args.word("configure").word(make).word(version).word(born).word(rules_text(rules));
+            args.text("configure").word(make).word(version).word(born).word(rules_text(rules));
         }
-        Command::Consider { rules } => _ = args.word("consider").word(rules_text(rules)),
-        Command::Delete { born } => _ = args.word("delete").word(born),
-        Command::Tick => _ = args.word("tick"),
+        Command::Consider { rules } => _ = args.text("consider").word(rules_text(rules)),
+        Command::Delete { born } => _ = args.text("delete").word(born),
+        Command::Tick => _ = args.text("tick"),
         Command::Restock { id, sku, delta } => {
             let most = 1_i64 << 53;
-            args.word("restock").word(hex(*id)).word(sku).word((*delta).clamp(-most, most));
+            args.text("restock").text(&hex(*id)).word(sku).word((*delta).clamp(-most, most));
         }
-        Command::Reserve(ask) => reserve(ask, args.word("reserve")),
-        Command::Lookup(ask) => reserve(ask, args.word("lookup")),
-        Command::Look { id } => _ = args.word("look").word(hex(*id)),
-        Command::Paying { id } => _ = args.word("paying").word(hex(*id)),
-        Command::Confirm(ask) => confirm(ask, args.word("confirm")),
-        Command::Release { id } => _ = args.word("release").word(hex(*id)),
+        Command::Reserve(ask) => reserve(ask, args.text("reserve")),
+        Command::Lookup(ask) => reserve(ask, args.text("lookup")),
+        Command::Look { id } => _ = args.text("look").text(&hex(*id)),
+        Command::Paying { id } => _ = args.text("paying").text(&hex(*id)),
+        Command::Confirm(ask) => confirm(ask, args.text("confirm")),
+        Command::Release { id } => _ = args.text("release").text(&hex(*id)),
         Command::Extend { id, seconds, key } => {
-            args.word("extend").word(hex(*id)).word(seconds.min(&NUMBER_MAX)).maybe(key.map(print));
+            args.text("extend").text(&hex(*id)).word(seconds.min(&NUMBER_MAX)).maybe(key.map(print));
         }
-        Command::Rules => _ = args.word("rules"),
-        Command::Items => _ = args.word("items"),
-        Command::Walk => _ = args.word("walk"),
+        Command::Rules => _ = args.text("rules"),
+        Command::Items => _ = args.text("items"),
+        Command::Walk => _ = args.text("walk"),
         Command::Events { after, term, limit } => {
             let limit = u64::try_from(*limit).unwrap_or(NUMBER_MAX).min(NUMBER_MAX);
-            args.word("events").word(after.min(&NUMBER_MAX)).word(term.min(&NUMBER_MAX)).word(limit);
+            args.text("events").word(after.min(&NUMBER_MAX)).word(term.min(&NUMBER_MAX)).word(limit);
         }
     }
 }
@@ -61,7 +61,7 @@ fn reserve(ask: &Reserve, args: &mut Args) {
         Caller::Pass { room, deadline } => ("pass", room.as_str(), *deadline),
         Caller::Anyone => ("anyone", "-", UnixMs(0)),
     };
-    args.word(hex(ask.id)).word(print(ask.fingerprint)).word(caller).word(room).word(deadline.0.min(NUMBER_MAX));
+    args.text(&hex(ask.id)).text(&print(ask.fingerprint)).text(caller).text(room).number(deadline.0);
     args.maybe(ask.buyer.as_ref()).maybe(ask.hold_seconds.map(|seconds| seconds.min(NUMBER_MAX)));
     args.maybe(ask.replaces.map(hex));
     lines(&ask.lines, args);
@@ -72,10 +72,10 @@ fn confirm(ask: &Confirm, args: &mut Args) {
         IfExpired::Reject => "reject",
         IfExpired::Retake => "retake",
     };
-    args.word(hex(ask.id)).word(&ask.order).word(if_expired);
+    args.text(&hex(ask.id)).word(&ask.order).word(if_expired);
     match &ask.lines {
-        None => _ = args.word("whole"),
-        Some(part) => lines(part, args.word("part")),
+        None => _ = args.text("whole"),
+        Some(part) => lines(part, args.text("part")),
     }
 }
 
@@ -84,11 +84,11 @@ fn lines(lines: &[Line], args: &mut Args) {
     match check_lines(lines) {
         Ok(()) => {
             let units: Units = sum(lines);
-            args.word(units.len());
-            units.iter().for_each(|(sku, quantity)| _ = args.word(sku).word(quantity));
+            args.number(units.len() as u64);
+            units.iter().for_each(|(sku, quantity)| _ = args.word(sku).number(*quantity));
         }
-        Err(Refusal::Invalid { field, detail }) => _ = args.word("bad").word(format!("{field} {detail}")),
-        Err(_) => _ = args.word("bad").word("lines can't be taken"),
+        Err(Refusal::Invalid { field, detail }) => _ = args.text("bad").word(format!("{field} {detail}")),
+        Err(_) => _ = args.text("bad").word("lines can't be taken"),
     }
 }
 

@@ -4,7 +4,7 @@ use redis::{Connection, ConnectionLike};
 
 use crate::{
     store::redis::{
-        scripted::{Answer, Op, Scripted, Sender, Status, keys, preamble},
+        scripted::{Answer, Op, Scripted, Sender, Status, keys, preamble, source},
         testing::RedisServer,
         wire::Args,
     },
@@ -37,7 +37,7 @@ pub struct Bare<A> {
 
 impl<A: Scripted> Bare<A> {
     pub fn new(server: &Server, instance: &str) -> Self {
-        let script = redis::Script::new(&A::source().concat());
+        let script = redis::Script::new(&source::<A>().concat());
         let (connection, instance) = (server.connect(), instance.to_owned());
         Self { connection, script, instance, number: 0, term: 0, made: None, kind: std::marker::PhantomData }
     }
@@ -54,10 +54,10 @@ impl<A: Scripted> Bare<A> {
             adopts: false,
         };
         let mut args = preamble(op, Some(now), &sender);
-        args.append(rest);
+        args.append(&rest);
         let mut call = self.script.prepare_invoke();
         keys::<A>(id).iter().for_each(|key| _ = call.key(key));
-        args.into_vec().iter().for_each(|arg| _ = call.arg(&arg[..]));
+        call.arg(args.pack());
         call.invoke(&mut self.connection).unwrap()
     }
 

@@ -60,7 +60,7 @@ fn invoke(connection: &mut Connection, args: Args) -> Vec<u8> {
     let script = redis::Script::new(SOURCE);
     let mut call = script.prepare_invoke();
     KEYS.iter().for_each(|key| _ = call.key(*key));
-    args.into_vec().iter().for_each(|arg| _ = call.arg(&arg[..]));
+    call.arg(args.pack());
     call.invoke(connection).unwrap()
 }
 

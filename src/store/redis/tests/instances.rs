@@ -49,7 +49,7 @@ impl Sender {
         let script = redis::Script::new(SOURCE);
         let mut call = script.prepare_invoke();
         KEYS.iter().for_each(|key| _ = call.key(*key));
-        args.into_vec().iter().for_each(|arg| _ = call.arg(&arg[..]));
+        call.arg(args.pack());
         let answer: Vec<u8> = call.invoke(&mut *self.connection.lock().unwrap()).unwrap();
         async move { Ok(answer) }
     }

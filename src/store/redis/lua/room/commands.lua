@@ -312,7 +312,7 @@ end
 
 function command.configure()
   local version, first_epoch = num(), num()
-  local settings = table.concat(ARGV, ' ', at + 1, at + WORDS.configure - 2)
+  local settings = table.concat(args, ' ', at + 1, at + WORDS.configure - 2)
   at = at + WORDS.configure - 2
   if not room or version > room.version then configure(version, first_epoch, state.rules(settings)) end
   tell('done')
@@ -351,10 +351,10 @@ local NEEDS_NO_ROOM = { configure = true, delete = true }
 local function gather_sessions(count)
   local names, n, cursor = {}, 0, at
   for _ = 1, count do
-    local word = ARGV[cursor + 1]
+    local word = args[cursor + 1]
     if NAMES_SESSION[word] then
       n = n + 1
-      names[n] = pos16(tonumber(ARGV[cursor + 3]))
+      names[n] = pos16(tonumber(args[cursor + 3]))
     end
     cursor = cursor + 1 + WORDS[word]
   end

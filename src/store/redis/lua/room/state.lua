@@ -82,7 +82,7 @@ function state.forget()
   for _, own in ipairs(OWN) do own:clear() end
   open_chunks = {}
   calls.forget()
-  facts = {}
+  facts, fact_at = {}, {}
 end
 
 local FIGURES = { 'version', 'epoch', 'last', 'tail', 'head', 'entered', 'lapsed', 'credit' }

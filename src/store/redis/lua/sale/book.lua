@@ -127,11 +127,18 @@ local function read_units(w, first)
   return lines, first + n
 end
 
+-- Lists of units are shared, and never changed; so their text is kept with them.
 local function units_text(lines)
-  local text = fmt(#lines / 2)
-  for i = 1, #lines, 2 do text = text .. ' ' .. lines[i] .. ' ' .. fmt(lines[i + 1]) end
+  local text = lines.text
+  if not text then
+    text = digits[#lines / 2]
+    for i = 1, #lines, 2 do text = text .. ' ' .. lines[i] .. ' ' .. digits[lines[i + 1]] end
+    lines.text = text
+  end
   return text
 end
+
+local NOTHING = {}
 
 local function list_text(list)
   if #list == 0 then return '0' end
@@ -165,22 +172,17 @@ local function read_record(text)
   return record
 end
 
+-- In one expression, here and where other rows are written: it makes one text, and no list.
 local function record_text(record)
-  if not record.text then
-    record.text = table.concat({
-      record.print,
-      record.buyer,
-      fmt(record.created),
-      fmt(record.extensions),
-      record.state,
-      fmt(record.at),
-      record.mark,
-      units_text(record.lines),
-      list_text(record.keys),
-      list_text(record.orders),
-    }, ' ')
+  local text = record.text
+  if not text then
+    local lines, keys, orders = record.lines, record.keys, record.orders
+    text = record.print .. ' ' .. record.buyer .. ' ' .. digits[record.created] .. ' ' .. digits[record.extensions] .. ' '
+      .. record.state .. ' ' .. digits[record.at] .. ' ' .. record.mark .. ' ' .. (lines.text or units_text(lines)) .. ' '
+      .. (keys == NOTHING and '0' or list_text(keys)) .. ' ' .. (orders == NOTHING and '0' or list_text(orders))
+    record.text = text
   end
-  return record.text
+  return text
 end
 
 -- A record of its row: the term and number of its last change, and its text.
@@ -216,9 +218,12 @@ end
 
 -- Reads at once what is going to be needed: records, and with them their SKUs and buyers.
 function book.gather(ids, skus, buyers)
-  shelf.records:gather(ids)
-  for _, id in ipairs(ids) do
-    local record = book.record(id)
+  local stored = shelf.records
+  stored:gather(ids)
+  for i = 1, #ids do
+    local id = ids[i]
+    -- Most often there is none yet.
+    local record = stored.known[id] ~= false and book.record(id)
     if record then
       if record.buyer ~= '-' then buyers[#buyers + 1] = record.buyer end
       for i = 1, #record.lines, 2 do skus[#skus + 1] = record.lines[i] end
@@ -253,7 +258,7 @@ end
 ---------------------------------------------------------------- units
 
 function book.hold(sku, n)
-  local stock = book.stock(sku)
+  local stock = book.stocks[sku] or book.stock(sku)
   if not stock then return end
   stock.available, stock.held = stock.available - n, stock.held + n
   sale.available, sale.held = sale.available - n, sale.held + n
@@ -277,9 +282,10 @@ function book.sell(sku, n)
 end
 
 function book.add_count(buyer, sku, n)
-  local count = buyer ~= '-' and book.count(buyer)
+  local count = buyer ~= '-' and (book.counts[buyer] or book.count(buyer))
   if not count then return end
-  count.units[sku] = (count.units[sku] or 0) + n
+  local units = count.units
+  units[sku] = (units[sku] or 0) + n
   count.all = count.all + n
   book.dirty_counts[buyer] = true
 end
@@ -312,6 +318,15 @@ function book.levels(lines)
   return levels
 end
 
+-- The same where every one of them was plentiful before.
+function book.tell_scarce(lines)
+  for i = 1, #lines, 2 do
+    local sku = lines[i]
+    local stock = book.stocks[sku]
+    if stock.available == 0 then book.emit((stock.held > 0 and 'all_held ' or 'sold_out ') .. sku) end
+  end
+end
+
 function book.tell_levels(before)
   for i = 1, #before, 2 do
     local stock = book.stock(before[i])
@@ -331,11 +346,14 @@ end
 -- The events of this batch; those before them are in the store.
 local fresh = {}
 
--- Appends an event, as of `time` or else now.
-function book.emit(text, time)
+-- Appends an event, its time in front.
+function book.append(event)
   sale.seq = sale.seq + 1
-  fresh[#fresh + 1] = fmt(time or now) .. ' ' .. text
+  fresh[#fresh + 1] = event
 end
+
+-- Appends an event, as of `time` or else now.
+function book.emit(text, time) book.append(digits[time or now] .. ' ' .. text) end
 
 -- Lets what has come to its end, now or at `at_ms`, be forgotten in time.
 function book.fade(id, at_ms) shelf.fading:add((at_ms or now) + BOUND.tombstone_ms, id) end
@@ -398,23 +416,24 @@ function book.row_stamp()
 end
 
 local function stock_text(stock)
-  return table.concat({
-    fmt(stock.total),
-    fmt(stock.available),
-    fmt(stock.held),
-    fmt(stock.sold),
-    none_or(stock.per_buyer),
-  }, ' ')
+  return fmt(stock.total) .. ' ' .. fmt(stock.available) .. ' ' .. fmt(stock.held) .. ' ' .. fmt(stock.sold) .. ' '
+    .. none_or(stock.per_buyer)
 end
 
 local function count_text(count)
-  local text = fmt(count.grants) .. ' ' .. fmt(count.all)
-  for sku, n in pairs(count.units) do text = text .. ' ' .. sku .. ' ' .. fmt(n) end
+  local text = digits[count.grants] .. ' ' .. digits[count.all]
+  for sku, n in pairs(count.units) do text = text .. ' ' .. sku .. ' ' .. digits[n] end
   return text
 end
 
--- A record as its senders are to remember it: with the birth of its sale, so that it is no other's.
-function book.tell_fact(id, record) fact('r' .. id, fmt(sale.born) .. ' ' .. record_text(record)) end
+-- A record as its senders are to remember it: with the birth of its sale, so that it is no other's. Returns where it stands
+-- among the rows told of.
+function book.tell_fact(id, record)
+  local key = 'r' .. id
+  local place = fact_place(key)
+  facts[place] = key .. ' ' .. digits[sale.born] .. ' ' .. (record.text or record_text(record))
+  return place
+end
 
 -- Lays everything that changed ready to be written.
 function book.settle()
@@ -427,9 +446,10 @@ function book.settle()
     local count = book.counts[buyer]
     shelf.buyers:set(buyer, count and count_text(count))
   end
+  local found, records = book.found, shelf.records
   for id in pairs(book.dirty_records) do
-    local record = book.found[id]
-    shelf.records:set(id, record and stamp_words .. record_text(record))
+    local record = found[id]
+    records:set(id, record and stamp_words .. (record.text or record_text(record)))
     if record then book.tell_fact(id, record) end
   end
   book.dirty_stock, book.dirty_counts, book.dirty_records = {}, {}, {}
@@ -453,7 +473,7 @@ end
 -- Forgets all that this batch has seen: the sale of these keys is gone.
 function book.wipe()
   sale, wiped, fresh = nil, true, {}
-  for _, part in pairs(shelf) do part:clear() end
+  for _, rows in pairs(shelf) do rows:clear() end
   book.stocks, book.counts, book.found = {}, {}, {}
   book.dirty_stock, book.dirty_counts, book.dirty_records = {}, {}, {}
   for _, field in ipairs({ 'version', 'born', 'last', 'available', 'held', 'out', 'first', 'rules', 'checkpoints' }) do

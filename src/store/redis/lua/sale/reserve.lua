@@ -3,8 +3,7 @@
 local reserve = {}
 
 -- Whether the sale sells.
-function reserve.is_open()
-  local rules = book.rules()
+local function is_open(rules)
   return not (rules.closes and rules.closes <= now) and not (rules.opens and now < rules.opens)
 end
 
@@ -14,17 +13,15 @@ function reserve.is_behind()
   return id ~= nil and deadline <= now
 end
 
-local function has_pass(ask)
-  local rules = book.rules()
+local function has_pass(ask, rules)
   if ask.caller == 'shop' or not rules.has_rooms then return true end
   return ask.caller == 'pass' and rules.rooms[ask.room] == true and now < ask.deadline
 end
 
 -- The units that come back when the hold named by `replaces` makes way, by SKU; or a refusal.
 local function replaced(ask)
-  local given = {}
-  if not ask.replaces then return given end
-  local record = book.record(ask.replaces)
+  if not ask.replaces then return NOTHING end
+  local given, record = {}, book.record(ask.replaces)
   if not record or record.buyer ~= ask.buyer or ask.buyer == '-' then return nil, 'x unknown_reservation' end
   if record.state == 'C' then return nil, 'x conflict the reservation to replace is confirmed' end
   if record.state == 'H' and now < record.at then
@@ -33,7 +30,6 @@ local function replaced(ask)
   return given
 end
 
-local NOTHING = {}
 local function none_of() return { total = 0, available = 0, held = 0, sold = 0 } end
 
 -- What stands in the way of taking these units while `given` return; nil if nothing does.
@@ -41,7 +37,7 @@ function reserve.shortages(units, given)
   local short, n = '', 0
   for i = 1, #units, 2 do
     local sku, wanted = units[i], units[i + 1]
-    local stock = book.stock(sku) or none_of()
+    local stock = book.stocks[sku] or book.stock(sku) or none_of()
     if stock.available + (given[sku] or 0) < wanted then
       n = n + 1
       short = table.concat({ short, sku, fmt(wanted), fmt(stock.available), fmt(stock.held) }, ' ')
@@ -56,7 +52,7 @@ function reserve.limits(buyer, units, given)
   for i = 1, #units, 2 do
     local sku, wanted = units[i], units[i + 1]
     all = all + wanted
-    local stock = book.stock(sku)
+    local stock = book.stocks[sku] or book.stock(sku)
     local limit = stock and stock.per_buyer
     if limit then
       local used = math.max((count and count.units[sku] or 0) - (given[sku] or 0), 0)
@@ -73,7 +69,7 @@ function reserve.limits(buyer, units, given)
 end
 
 local function grants(buyer)
-  local count = book.count(buyer)
+  local count = book.counts[buyer] or book.count(buyer)
   if count and count.grants >= BOUND.grants then
     return table.concat({ 'x limit', fmt(BOUND.grants), fmt(count.grants), 'grants' }, ' ')
   end
@@ -82,7 +78,8 @@ end
 -- 'seen' if the key was seen with this body; 'granted' and for how long; or nil, a refusal, and whether what is due and not
 -- yet expired may be just what is missing.
 local function check(ask)
-  if ask.units.bad then return nil, ask.units.bad end
+  local units = ask.units
+  if units.bad then return nil, units.bad end
   local seen = book.record(ask.id)
   if seen and seen.print == ask.print then return 'seen' end
   local rules = book.rules()
@@ -92,17 +89,17 @@ local function check(ask)
     if ask.hold < 1 or ask.hold > most then return nil, 'x invalid hold_seconds must be from 1 to ' .. fmt(most) end
     hold = ask.hold * 1000
   end
-  for i = 1, #ask.units, 2 do
-    if not book.stock(ask.units[i]) then return nil, 'x unknown_sku ' .. ask.units[i] end
+  for i = 1, #units, 2 do
+    if not book.stock(units[i]) then return nil, 'x unknown_sku ' .. units[i] end
   end
   if seen then return nil, 'x key_reused' end
-  if not reserve.is_open() then return nil, 'x closed' end
-  if not has_pass(ask) then return nil, 'x pass_required' end
+  if not is_open(rules) then return nil, 'x closed' end
+  if not has_pass(ask, rules) then return nil, 'x pass_required' end
   local given, refusal = replaced(ask)
   if not given then return nil, refusal end
-  refusal = reserve.shortages(ask.units, given)
+  refusal = reserve.shortages(units, given)
   if not refusal and ask.buyer ~= '-' then
-    refusal = reserve.limits(ask.buyer, ask.units, given) or grants(ask.buyer)
+    refusal = reserve.limits(ask.buyer, units, given) or grants(ask.buyer)
   end
   if refusal then return nil, refusal, true end
   return 'granted', hold
@@ -112,7 +109,6 @@ end
 local function grant(ask, hold)
   if ask.replaces then book.end_hold(ask.replaces, 'R', 'released') end
   local lines, buyer, deadline = ask.units, ask.buyer, now + hold
-  local levels = book.levels(lines)
   if buyer ~= '-' then
     local count = book.count(buyer)
     if not count then
@@ -139,8 +135,9 @@ local function grant(ask, hold)
     orders = NOTHING,
   })
   shelf.due:add(deadline, ask.id)
-  book.emit(table.concat({ 'held', ask.id, buyer, fmt(deadline), units_text(lines) }, ' '))
-  book.tell_levels(levels)
+  book.append(digits[now] .. ' held ' .. ask.id .. ' ' .. buyer .. ' ' .. digits[deadline] .. ' ' .. units_text(lines))
+  -- What was granted was available.
+  book.tell_scarce(lines)
 end
 
 local function refuse(refusal, may_wait)
@@ -156,14 +153,14 @@ function reserve.reserve(ask)
     return false
   end
   if came == 'granted' then grant(ask, more) end
-  inquiry.look(ask.id)
+  inquiry.show(ask.id)
   return came == 'granted'
 end
 
 -- The cheap way for late comers: the grant of this key, or the refusal it deserves; nothing changes.
 function reserve.lookup(ask)
   local came, more, may_wait = check(ask)
-  if came == 'seen' then return inquiry.look(ask.id) end
+  if came == 'seen' then return inquiry.show(ask.id) end
   if came == 'granted' then return tell('pending') end
   refuse(more, may_wait)
 end

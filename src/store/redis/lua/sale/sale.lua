@@ -5,53 +5,52 @@
 local function take_units()
   local n = take()
   if n == 'bad' then return { bad = 'x invalid ' .. take() } end
-  local units = {}
-  for i = 1, 2 * tonumber(n), 2 do
-    units[i] = take()
-    units[i + 1] = num()
-  end
+  local units, before = {}, at
+  at = at + 2 * n
+  for i = 1, 2 * n do units[i] = args[before + i] end
   return units
 end
 
-local function take_reserve()
+-- Takes them all at once: this comes most often.
+local function take_reserve(word)
+  local i = at
+  local hold, replaces, n = args[i + 7], args[i + 8], args[i + 9]
+  at = i + 8
+  local units = { args[i + 10], args[i + 11] }
+  if n == 1 then at = i + 11 else units = take_units() end
   return {
-    id = take(),
-    print = take(),
-    caller = take(),
-    room = take(),
-    deadline = num(),
-    buyer = take(),
-    hold = maybe_num(),
-    replaces = maybe(),
-    units = take_units(),
+    word = word,
+    id = args[i + 1],
+    print = args[i + 2],
+    caller = args[i + 3],
+    room = args[i + 4],
+    deadline = args[i + 5],
+    buyer = args[i + 6],
+    hold = hold ~= '-' and tonumber(string.sub(hold, 2)) or nil,
+    replaces = replaces ~= '-' and string.sub(replaces, 2) or nil,
+    units = units,
   }
 end
 
-local function take_id() return { id = take() } end
-local function take_nothing() return {} end
+-- Those that come seldom.
+local readers = part(function(readers)
+  local function take_id() return { id = take() } end
+  local function take_nothing() return {} end
 
-local readers = {
-  configure = function() return { makes = take() == 'make', version = num(), born = num(), rules = take() } end,
-  consider = function() return { rules = take() } end,
-  delete = function() return { born = num() } end,
-  tick = take_nothing,
-  restock = function() return { id = take(), sku = take(), delta = num() } end,
-  reserve = take_reserve,
-  lookup = take_reserve,
-  look = take_id,
-  paying = take_id,
-  confirm = function()
+  function readers.configure() return { makes = take() == 'make', version = num(), born = num(), rules = take() } end
+  function readers.consider() return { rules = take() } end
+  function readers.delete() return { born = num() } end
+  function readers.restock() return { id = take(), sku = take(), delta = num() } end
+  function readers.confirm()
     local ask = { id = take(), order = take(), retakes = take() == 'retake' }
     if take() == 'part' then ask.units = take_units() end
     return ask
-  end,
-  release = take_id,
-  extend = function() return { id = take(), seconds = num(), key = maybe() } end,
-  rules = take_nothing,
-  items = take_nothing,
-  walk = take_nothing,
-  events = function() return { after = num(), term = num(), limit = num() } end,
-}
+  end
+  function readers.extend() return { id = take(), seconds = num(), key = maybe() } end
+  function readers.events() return { after = num(), term = num(), limit = num() } end
+  readers.look, readers.paying, readers.release = take_id, take_id, take_id
+  readers.tick, readers.rules, readers.items, readers.walk = take_nothing, take_nothing, take_nothing, take_nothing
+end)
 
 local commands
 
@@ -60,9 +59,12 @@ local function read_commands()
   commands = {}
   for i = 1, num() do
     local word = take()
-    local ask = readers[word]()
-    ask.word = word
-    commands[i] = ask
+    if word == 'reserve' or word == 'lookup' then
+      commands[i] = take_reserve(word)
+    else
+      commands[i] = readers[word]()
+      commands[i].word = word
+    end
   end
   return commands
 end
@@ -118,36 +120,32 @@ end
 
 ---------------------------------------------------------------- applying
 
+local clockwork = {}
+
+function clockwork.tick()
+  local did = expire_due()
+  tell('done')
+  return did
+end
+
+-- Where a command is applied, by a function of its name.
 local handlers = {
-  configure = operate.configure,
-  consider = operate.consider,
-  restock = operate.restock,
-  reserve = reserve.reserve,
-  lookup = reserve.lookup,
-  look = function(ask) inquiry.look(ask.id) end,
-  paying = resolve.paying,
-  confirm = resolve.confirm,
-  release = resolve.release,
-  extend = resolve.extend,
-  tick = function()
-    local did = expire_due()
-    tell('done')
-    return did
-  end,
-  rules = inquiry.rules,
-  items = inquiry.items,
-  walk = inquiry.walk,
-  events = function(ask) inquiry.events(ask.after, ask.term, ask.limit) end,
+  configure = operate, consider = operate, restock = operate,
+  reserve = reserve, lookup = reserve,
+  look = inquiry, rules = listing, items = listing, walk = listing, events = listing,
+  paying = resolve, confirm = resolve, release = resolve, extend = resolve,
+  tick = clockwork,
 }
 
 -- Reads at once what the commands are going to need.
 local function gather()
   local ids, skus, buyers = {}, {}, {}
   for _, ask in ipairs(commands) do
+    local buyer, units = ask.buyer, ask.units
     if ask.id and ask.word ~= 'restock' then ids[#ids + 1] = ask.id end
     if ask.replaces then ids[#ids + 1] = ask.replaces end
-    if ask.buyer and ask.buyer ~= '-' then buyers[#buyers + 1] = ask.buyer end
-    for i = 1, ask.units and #ask.units or 0, 2 do skus[#skus + 1] = ask.units[i] end
+    if buyer and buyer ~= '-' then buyers[#buyers + 1] = buyer end
+    for i = 1, units and #units or 0, 2 do skus[#skus + 1] = units[i] end
   end
   book.gather(ids, skus, buyers)
 end
@@ -159,11 +157,13 @@ local function one(ask)
     tell('x unknown_sale')
     return false
   end
-  local did = handlers[ask.word](ask)
+  local did = handlers[ask.word][ask.word](ask)
   if did then sale.last = now end
   -- Whoever is told of what is so already remembers it as well: who was told first may be gone.
-  local record = ask.id and book.found[ask.id]
-  if record then book.tell_fact(ask.id, record) end
+  local id = ask.id
+  local record = id and book.found[id]
+  -- What has changed is told of at the end.
+  if record and not book.dirty_records[id] then book.tell_fact(id, record) end
   return did
 end
 
@@ -182,6 +182,7 @@ function aggregate.apply()
     book.settle()
     changed = true
   end
+  inquiry.finish()
 end
 
 function aggregate.exists()
@@ -205,9 +206,9 @@ local GRAVE_MS = 86400000
 
 function aggregate.commit()
   if is_new then
-    for _, part in pairs(shelf) do part.emptied = true end
+    for _, rows in pairs(shelf) do rows.emptied = true end
   end
-  for _, part in pairs(shelf) do part:commit() end
+  for _, rows in pairs(shelf) do rows:commit() end
   staged:commit()
   if is_new or wiped then
     redis.call('UNLINK', events_key)
