@@ -35,6 +35,7 @@ impl Scripted for Room {
             include_str!("lua/room/calls.lua"),
             include_str!("lua/room/line.lua"),
             include_str!("lua/room/commands.lua"),
+            include_str!("lua/room/seldom.lua"),
             include_str!("lua/room/recovery.lua"),
         ]
     }

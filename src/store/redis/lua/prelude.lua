@@ -84,7 +84,7 @@ end
 local Hash = {}
 Hash.__index = Hash
 
-function Hash.new(key) return setmetatable({ key = key, known = {}, changed = {}, whole = false }, Hash) end
+function Hash.new(key) return setmetatable({ key = key, known = {}, changed = {} }, Hash) end
 
 -- Reads all fields at once; what is not there then is not there.
 function Hash:load()
@@ -168,9 +168,9 @@ local Zset = {}
 Zset.__index = Zset
 local PAGE = 64 -- at most; the first is of one, since most often nothing is due
 
-function Zset.new(key)
-  return setmetatable({ key = key, base = {}, cursor = 1, read = 0, step = 1, over = false, hidden = {}, scores = {}, less = 0 }, Zset)
-end
+Zset.cursor, Zset.read, Zset.step, Zset.less = 1, 0, 1, 0 -- of a new one
+
+function Zset.new(key) return setmetatable({ key = key, base = {}, hidden = {}, scores = {} }, Zset) end
 
 local function before(score, member, other_score, other_member)
   return score < other_score or (score == other_score and member < other_member)

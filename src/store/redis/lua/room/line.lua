@@ -84,7 +84,9 @@ end
 
 -- Notes how far the head of a standing line moved, voids aside.
 function line.observe(before)
-  if before then observed.moved(math.max(room.head - before - voids.count(before + 1, room.head), 0)) end
+  if not before then return end
+  local void = room.voids and voids.count(before + 1, room.head) or 0
+  observed.moved(math.max(room.head - before - void, 0))
 end
 
 ---------------------------------------------------------------- the steps
@@ -96,7 +98,8 @@ function line.would_call()
   if phase == 'free' then return true end
   if phase ~= 'running' then return false end
   local _, next_left = left:first()
-  return next_left == room.head + 1 or voids.of(room.head + 1) ~= nil or line.callable(line.credit_now()) > 0
+  if next_left == room.head + 1 or (room.voids and voids.of(room.head + 1)) then return true end
+  return line.callable(line.credit_now()) > 0
 end
 
 -- Counts outstanding positions as lapsed and takes their permits back, never above the ceiling.
@@ -125,14 +128,14 @@ end
 function line.pass_over(limit, permit)
   local called = 0
   while room.head < room.tail do
-    local void = voids.of(room.head + 1)
+    local void = room.voids and voids.of(room.head + 1)
     if void then
       local last = math.min(void[2], room.tail)
       room.lapsed = room.lapsed + last - room.head
       room.head = last
       line.drop_left(0)
     else
-      local next = voids.after(room.head)
+      local next = room.voids and voids.after(room.head)
       local stop = next and math.min(room.tail, next[1] - 1) or room.tail
       called = called + line.pass_to(stop, limit - called, permit)
       if room.head < stop then break end

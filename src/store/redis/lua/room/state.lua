@@ -30,7 +30,8 @@ local room -- nil if there is none
 local rules -- its settings
 local was_gone = main:get('layout') and not main:get('epoch')
 
-local state, calls, inside, observed, voids, line = {}, {}, {}, {}, {}, {}
+local state, calls, inside, observed, line = {}, {}, {}, {}, {}
+local voids
 
 -- A position as a member of an ordered set: members of one score stand in the order of their bytes.
 local function pos16(position) return string.format('%016.0f', position) end
@@ -254,61 +255,63 @@ end
 ---------------------------------------------------------------- the void
 
 -- Ranges that the tail has jumped over: see the recovery. They are few, and most rooms have none.
-function voids.read(text)
-  local list = {}
-  for first, last in string.gmatch(text, '(%d+)-(%d+)') do list[#list + 1] = { tonumber(first), tonumber(last) } end
-  return list
-end
-
-function voids.write()
-  local parts = {}
-  for i, void in ipairs(room.voids) do parts[i] = fmt(void[1]) .. '-' .. fmt(void[2]) end
-  return table.concat(parts, ' ')
-end
-
--- The one that holds the position.
-function voids.of(position)
-  for _, void in ipairs(room.voids or {}) do
-    if void[1] <= position and position <= void[2] then return void end
+voids = part(function(voids)
+  function voids.read(text)
+    local list = {}
+    for first, last in string.gmatch(text, '(%d+)-(%d+)') do list[#list + 1] = { tonumber(first), tonumber(last) } end
+    return list
   end
-  return nil
-end
 
--- The first that begins after the position.
-function voids.after(position)
-  for _, void in ipairs(room.voids or {}) do
-    if void[1] > position then return void end
+  function voids.write()
+    local parts = {}
+    for i, void in ipairs(room.voids) do parts[i] = fmt(void[1]) .. '-' .. fmt(void[2]) end
+    return table.concat(parts, ' ')
   end
-  return nil
-end
 
--- How many positions of a range lie in one.
-function voids.count(first, last)
-  local sum = 0
-  for _, void in ipairs(room.voids or {}) do
-    sum = sum + math.max(math.min(void[2], last) + 1 - math.max(void[1], first), 0)
+  -- The one that holds the position.
+  function voids.of(position)
+    for _, void in ipairs(room.voids or {}) do
+      if void[1] <= position and position <= void[2] then return void end
+    end
+    return nil
   end
-  return sum
-end
 
--- Adds one, unless part of it is known. Of too many the oldest is forgotten.
-function voids.add(first, last)
-  local list, place = room.voids or {}, 1
-  while list[place] and list[place][2] < first do place = place + 1 end
-  local next = list[place]
-  if first <= last and (not next or next[1] > last) then table.insert(list, place, { first, last }) end
-  if #list > BOUND.VOIDS_MAX then table.remove(list, 1) end
-  room.voids = list[1] and list
-end
-
--- Forgets what lies at or before the position.
-function voids.cut(position)
-  local rest = {}
-  for _, void in ipairs(room.voids or {}) do
-    if void[2] > position then rest[#rest + 1] = void end
+  -- The first that begins after the position.
+  function voids.after(position)
+    for _, void in ipairs(room.voids or {}) do
+      if void[1] > position then return void end
+    end
+    return nil
   end
-  if rest[1] then rest[1][1] = math.max(rest[1][1], position + 1) end
-  room.voids = rest[1] and rest
-end
+
+  -- How many positions of a range lie in one.
+  function voids.count(first, last)
+    local sum = 0
+    for _, void in ipairs(room.voids or {}) do
+      sum = sum + math.max(math.min(void[2], last) + 1 - math.max(void[1], first), 0)
+    end
+    return sum
+  end
+
+  -- Adds one, unless part of it is known. Of too many the oldest is forgotten.
+  function voids.add(first, last)
+    local list, place = room.voids or {}, 1
+    while list[place] and list[place][2] < first do place = place + 1 end
+    local next = list[place]
+    if first <= last and (not next or next[1] > last) then table.insert(list, place, { first, last }) end
+    if #list > BOUND.VOIDS_MAX then table.remove(list, 1) end
+    room.voids = list[1] and list
+  end
+
+  -- Forgets what lies at or before the position.
+  function voids.cut(position)
+    local rest = {}
+    for _, void in ipairs(room.voids or {}) do
+      if void[2] > position then rest[#rest + 1] = void end
+    end
+    if rest[1] then rest[1][1] = math.max(rest[1][1], position + 1) end
+    room.voids = rest[1] and rest
+  end
+end)
 
 state.load()

@@ -205,10 +205,10 @@ aggregate.can_be_lost = true
 local GRAVE_MS = 86400000
 
 function aggregate.commit()
-  if is_new then
-    for _, rows in pairs(shelf) do rows.emptied = true end
+  for _, rows in pairs(shelf) do
+    if is_new then rows.emptied = true end
+    rows:commit()
   end
-  for _, rows in pairs(shelf) do rows:commit() end
   staged:commit()
   if is_new or wiped then
     redis.call('UNLINK', events_key)
