@@ -50,9 +50,9 @@ impl Scripted for Room {
 
     fn encode(command: &Command, args: &mut Args) {
         match command {
-            Command::Configure { version, first_epoch, rules } => {
-                settings(*version, *first_epoch, rules).iter().fold(args.text("configure"), |args, word| args.text(word))
-            }
+            Command::Configure { version, first_epoch, rules } => settings(*version, *first_epoch, rules)
+                .iter()
+                .fold(args.text("configure"), |args, word| args.text(word)),
             Command::Delete { last_epoch } => args.text("delete").word(last_epoch),
             Command::Reset => args.text("reset"),
             Command::Tick => args.text("tick"),

@@ -4,14 +4,14 @@
 -- wrong strikes before the first write, and a batch is applied whole or not at all, though Lua does not roll back.
 --
 -- All numbers are integers below 2^53, which a double holds exactly. They are written by fmt() and never by tostring(),
--- which keeps 14 digits.
+-- which keeps 14 digits. That takes a server of 64 bits, which the start-up checks demand.
 --
 -- Redis runs a script from its first line at every call, so what stands here is paid for every time: a function costs most
 -- where it refers to many locals of the chunk around it, for each of which the interpreter walks a list of them. Hence all
 -- that follows this prelude is wrapped in one function, whose inner ones take over its references; and what few calls need
 -- is a part().
 
-local LAYOUT = '1'
+local LAYOUT = '2'
 local NEVER = 9007199254740992 -- 2^53: above every number there is
 local LAST = '~' -- the member that every key but the header holds, so that no key is ever missing; it sorts last
 
@@ -19,7 +19,7 @@ local LAST = '~' -- the member that every key but the header holds, so that no k
 -- come again and again.
 local digits = setmetatable({ [0] = '0' }, { -- 0 from the start, so that -0, which is equal to it, is never written
   __index = function(all, n)
-    local text = string.format('%.0f', n)
+    local text = string.format('%d', n)
     all[n] = text
     return text
   end,
@@ -27,16 +27,14 @@ local digits = setmetatable({ [0] = '0' }, { -- 0 from the start, so that -0, wh
 local function fmt(n) return digits[n] end
 
 -- Functions of few calls: made when one of them is first asked for.
-local function part(make)
-  local it = {}
-  return setmetatable(it, {
-    __index = function(_, name)
-      setmetatable(it, nil)
-      make(it)
-      return it[name]
-    end,
-  })
-end
+local UNMADE = {
+  __index = function(it, name)
+    setmetatable(it, nil)
+    it[1](it)
+    return it[name]
+  end,
+}
+local function part(make) return setmetatable({ make }, UNMADE) end
 
 -- Arguments come in one list, and are taken one after the other.
 local args, at = cmsgpack.unpack(ARGV[1]), 0
@@ -73,11 +71,7 @@ local function words(text)
   return list
 end
 
--- Calls `write(first, last)` for pieces of a list of n that a stack can hold.
-local PIECE = 1000
-local function pieces(n, write)
-  for first = 1, n, PIECE do write(first, math.min(first + PIECE - 1, n)) end
-end
+local PIECE = 1000 -- of a list: what a stack can hold
 
 ---------------------------------------------------------------- a hash, as the commands see it
 
@@ -105,10 +99,11 @@ function Hash:gather(fields)
       known[field] = false -- asked for once
     end
   end
-  pieces(n, function(first, last)
+  for first = 1, n, PIECE do
+    local last = math.min(first + PIECE - 1, n)
     local values = redis.call('HMGET', self.key, unpack(ask, first, last))
     for i = first, last do known[ask[i]] = values[i - first + 1] end
-  end)
+  end
 end
 
 -- The value of a field; false if there is none.
@@ -129,7 +124,9 @@ end
 -- Sets a field to a text; false takes it away.
 function Hash:set(field, value)
   local known = self.known
-  if known[field] ~= value then
+  local was = known[field]
+  if was == nil and self.whole then was = false end
+  if was ~= value then
     known[field] = value
     self.changed[field] = true
   end
@@ -140,11 +137,17 @@ function Hash:put(field, n) self:set(field, fmt(n)) end
 -- Takes out all there is.
 function Hash:clear() self.known, self.changed, self.whole, self.emptied = {}, {}, true, true end
 
+-- Writes a command for each piece of a list.
+local function write_pieces(command, key, list, n)
+  for first = 1, n, PIECE do redis.call(command, key, unpack(list, first, math.min(first + PIECE - 1, n))) end
+end
+
 function Hash:commit()
   if self.emptied then
     redis.call('UNLINK', self.key)
     redis.call('HSET', self.key, LAST, '')
   end
+  if next(self.changed) == nil then return end
   local known, set, n, del, m = self.known, {}, 0, {}, 0
   for field in pairs(self.changed) do
     local value = known[field]
@@ -156,8 +159,8 @@ function Hash:commit()
       del[m] = field
     end
   end
-  pieces(n, function(first, last) redis.call('HSET', self.key, unpack(set, first, last)) end)
-  pieces(m, function(first, last) redis.call('HDEL', self.key, unpack(del, first, last)) end)
+  write_pieces('HSET', self.key, set, n)
+  write_pieces('HDEL', self.key, del, m)
 end
 
 ---------------------------------------------------------------- an ordered set, as the commands see it
@@ -256,6 +259,7 @@ function Zset:commit()
     redis.call('UNLINK', self.key)
     redis.call('ZADD', self.key, 'inf', LAST)
   end
+  if next(self.hidden) == nil then return end
   local scores, set, n, del, m = self.scores, {}, 0, {}, 0
   for member in pairs(self.hidden) do
     local score = scores[member]
@@ -267,8 +271,8 @@ function Zset:commit()
       del[m] = member
     end
   end
-  pieces(n, function(first, last) redis.call('ZADD', self.key, unpack(set, first, last)) end)
-  pieces(m, function(first, last) redis.call('ZREM', self.key, unpack(del, first, last)) end)
+  write_pieces('ZADD', self.key, set, n)
+  write_pieces('ZREM', self.key, del, m)
 end
 
 ---------------------------------------------------------------- who asks, and for what

@@ -193,13 +193,10 @@ function aggregate.exists() return room end
 
 function aggregate.head()
   if not room then return '-' end
-  local parts = {}
-  for i, name in ipairs(FIGURES) do parts[i] = fmt(room[name]) end
-  local n = #parts
-  parts[n + 1], parts[n + 2], parts[n + 3] = fmt(due:count()), fmt(undecided:count()), rules.text
-  parts[n + 4], parts[n + 5], parts[n + 6] = stock_line() or '-', room.past, bucket_line()
-  if not room.past then parts[n + 5], parts[n + 6] = parts[n + 6], nil end
-  return table.concat(parts, ' ')
+  local past = room.past and room.past .. ' ' or ''
+  return digits[room.version] .. ' ' .. digits[room.epoch] .. ' ' .. digits[room.last] .. ' ' .. state.counts() .. ' '
+    .. digits[due:count()] .. ' ' .. digits[undecided:count()] .. ' ' .. rules.text .. ' ' .. (state.stock_line() or '-') .. ' '
+    .. past .. (state.bucket_line() or '')
 end
 
 function aggregate.commit()

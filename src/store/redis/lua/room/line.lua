@@ -195,6 +195,14 @@ local is_settled = false
 
 function line.unsettle() is_settled = false end
 
+-- Whether a time has come that stands in a set.
+local function is_due(set)
+  local member, at_ms = set:first()
+  return member and at_ms <= now
+end
+
+local function are_sessions_due() return is_due(due) or is_due(undecided) end
+
 -- The tick, credit and clock included, with something learned before anybody is called.
 function line.settle(learn)
   changed = true
@@ -202,11 +210,10 @@ function line.settle(learn)
   is_settled = true
   if room.head < room.tail then observed.stood(line.moving_ms()) end
   local before = line.mark()
-  inside.end_due()
-  local call, unclaimed = calls.pop_due()
-  while call do
+  if are_sessions_due() then inside.end_due() end
+  while is_due(calls_due) do
+    local call, unclaimed = calls.pop_due()
     line.lapse(unclaimed, call.permit)
-    call, unclaimed = calls.pop_due()
   end
   room.credit = line.credit_now()
   room.last = now
@@ -217,7 +224,7 @@ end
 
 -- Brings the room to now, if anything but credit would change.
 function line.tick()
-  if not is_settled and (inside.is_due() or calls.is_due() or line.would_call()) then line.settle() end
+  if not is_settled and (are_sessions_due() or is_due(calls_due) or line.would_call()) then line.settle() end
 end
 
 -- Ticks whole, changes the room, and lets the head move on what the change has made free.

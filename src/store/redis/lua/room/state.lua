@@ -1,6 +1,7 @@
 -- A room as its commands see it: the figures, the positions resolved, the recent past.
 --
--- The figures are fields of the header's hash, called as in Rust. Beside them stand, keys 5 to 12:
+-- The figures are fields of the header's hash, called as in Rust, those that change most often together in one. Beside them
+-- stand, keys 5 to 12:
 --
 --   claimed     chunk of positions → a bit a position: resolved by its visitor; only where a bit is set
 --   left        the positions resolved ahead of the head, so that the line's waiting part costs nothing
@@ -28,13 +29,13 @@ local GONE_MS = 86400000
 
 local room -- nil if there is none
 local rules -- its settings
-local was_gone = main:get('layout') and not main:get('epoch')
+local was_gone = main:get('layout') and not main:get('figures')
 
-local state, calls, inside, observed, line = {}, {}, {}, {}, {}
-local voids
+local state, observed, line = {}, {}, {}
+local calls, inside, voids
 
 -- A position as a member of an ordered set: members of one score stand in the order of their bytes.
-local function pos16(position) return string.format('%016.0f', position) end
+local function pos16(position) return string.format('%016d', position) end
 
 -- '-' or '=' and a number.
 local function optional(text)
@@ -86,13 +87,23 @@ function state.forget()
   facts, fact_at = {}, {}
 end
 
-local FIGURES = { 'version', 'epoch', 'last', 'tail', 'head', 'entered', 'lapsed', 'credit' }
-local TEXTS = { 'rules', 'stock', 'bucket', 'past', 'joins', 'voids', 'owed' }
+local FIELDS = { 'figures', 'last', 'rules', 'stock', 'bucket', 'past', 'joins', 'voids', 'owed' }
 
 function state.load()
-  if not main:get('epoch') then return end
-  room = {}
-  for _, name in ipairs(FIGURES) do room[name] = main:num(name) end
+  local figures = main:get('figures')
+  if not figures then return end
+  local version, epoch, tail, head, entered, lapsed, credit =
+    string.match(figures, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  room = {
+    version = tonumber(version),
+    epoch = tonumber(epoch),
+    last = main:num('last'),
+    tail = tonumber(tail),
+    head = tonumber(head),
+    entered = tonumber(entered),
+    lapsed = tonumber(lapsed),
+    credit = tonumber(credit),
+  }
   rules = state.rules(main:get('rules'))
   local stock = main:get('stock')
   if stock then
@@ -122,43 +133,45 @@ function state.load()
   if main:get('voids') then room.voids = voids.read(main:get('voids')) end
 end
 
-local function keep(field, value)
-  if main:get(field) ~= value then main:set(field, value) end
-end
-
-local function stock_line()
+function state.stock_line()
   local known = room.stock
   return known and table.concat({
     fmt(known.born), fmt(known.term), fmt(known.seq), fmt(known.available), fmt(known.held), known.phase, fmt(known.at),
   }, ' ')
 end
 
-local function bucket_line()
+function state.bucket_line()
   local b = room.bucket
-  return b and string.format('%.0f,%.0f,%.0f,%.0f', b[1], b[2], b[3], b[4])
+  return b and string.format('%d,%d,%d,%d', b[1], b[2], b[3], b[4])
 end
 
 local function joins_line()
   local j = room.joins
-  return j and string.format('%.0f %.0f %.0f', j[1], j[2], j[3])
+  return j and string.format('%d %d %d', j[1], j[2], j[3])
 end
 
 -- Puts the figures where the write phase finds them.
 function state.save()
   if not room then
-    for _, name in ipairs(FIGURES) do keep(name, false) end
-    for _, name in ipairs(TEXTS) do keep(name, false) end
+    for _, name in ipairs(FIELDS) do main:set(name, false) end
     return
   end
-  for _, name in ipairs(FIGURES) do keep(name, fmt(room[name])) end
-  keep('rules', rules.text)
-  keep('stock', stock_line() or false)
-  keep('bucket', bucket_line() or false)
-  keep('past', room.past or false)
-  keep('joins', joins_line() or false)
-  keep('voids', room.voids and voids.write() or false)
-  keep('owed', room.owed > 0 and fmt(room.owed) or false)
+  main:set('figures', digits[room.version] .. ' ' .. digits[room.epoch] .. ' ' .. state.counts())
+  main:put('last', room.last)
+  main:set('rules', rules.text)
+  main:set('stock', state.stock_line() or false)
+  main:set('bucket', state.bucket_line() or false)
+  main:set('past', room.past or false)
+  main:set('joins', joins_line() or false)
+  main:set('voids', room.voids and voids.write() or false)
+  main:set('owed', room.owed > 0 and digits[room.owed] or false)
   state.save_bits()
+end
+
+-- What the line counts, as it is written and shown.
+function state.counts()
+  return digits[room.tail] .. ' ' .. digits[room.head] .. ' ' .. digits[room.entered] .. ' ' .. digits[room.lapsed] .. ' '
+    .. digits[room.credit]
 end
 
 -- Every answer tells of the line's ends, whoever moved them: an instance shows them to all.
@@ -206,7 +219,7 @@ function observed.at_now()
   local oldest = math.max(index + 1 - BOUND.BUCKETS, 0)
   local past = {}
   if room.past then past = words(room.past) end
-  if bucket then past[#past + 1] = bucket_line() end
+  if bucket then past[#past + 1] = state.bucket_line() end
   local first = 1
   while past[first] and tonumber(string.match(past[first], '^%d+')) < oldest do first = first + 1 end
   room.past = past[first] and table.concat(past, ' ', first)

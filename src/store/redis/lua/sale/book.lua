@@ -38,15 +38,17 @@ local function none_or(n) return n and fmt(n) or '-' end
 ---------------------------------------------------------------- the scalars
 
 function book.load()
-  if not main:get('born') then return end
+  local figures = main:get('figures')
+  if not figures then return end
+  local version, born, available, held, seq, first = string.match(figures, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   sale = {
-    version = main:num('version'),
-    born = main:num('born'),
+    version = tonumber(version),
+    born = tonumber(born),
     last = main:num('last'),
-    available = main:num('available'),
-    held = main:num('held'),
-    seq = main:num('out'),
-    first = main:num('first'),
+    available = tonumber(available),
+    held = tonumber(held),
+    seq = tonumber(seq),
+    first = tonumber(first),
     checkpoints = {},
     rules = main:get('rules'),
     rewinds = {},
@@ -454,13 +456,9 @@ function book.settle()
   end
   book.dirty_stock, book.dirty_counts, book.dirty_records = {}, {}, {}
   if not sale then return end
-  main:put('version', sale.version)
-  main:put('born', sale.born)
+  main:set('figures', digits[sale.version] .. ' ' .. digits[sale.born] .. ' ' .. digits[sale.available] .. ' '
+    .. digits[sale.held] .. ' ' .. digits[sale.seq] .. ' ' .. digits[sale.first])
   main:put('last', sale.last)
-  main:put('available', sale.available)
-  main:put('held', sale.held)
-  main:put('out', sale.seq)
-  main:put('first', sale.first)
   main:set('rules', sale.rules)
   local checkpoints = {}
   for i, seq in ipairs(sale.checkpoints) do checkpoints[i] = fmt(seq) end
@@ -476,7 +474,7 @@ function book.wipe()
   for _, rows in pairs(shelf) do rows:clear() end
   book.stocks, book.counts, book.found = {}, {}, {}
   book.dirty_stock, book.dirty_counts, book.dirty_records = {}, {}, {}
-  for _, field in ipairs({ 'version', 'born', 'last', 'available', 'held', 'out', 'first', 'rules', 'checkpoints' }) do
+  for _, field in ipairs({ 'figures', 'last', 'rules', 'checkpoints' }) do
     main:set(field, false)
   end
   main:set('rewinds', false)

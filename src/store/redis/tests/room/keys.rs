@@ -49,11 +49,11 @@ fn hash(connection: &mut Connection, key: &str) -> Result<BTreeMap<String, Bytes
 pub fn read(connection: &mut Connection, id: &str) -> Result<Option<Value>, String> {
     let names = names(id);
     let main: BTreeMap<String, String> = ask(connection, "HGETALL", &[&names["main"]]);
-    if !main.contains_key("epoch") {
+    if !main.contains_key("figures") {
         return nothing_left(connection, &names, !main.is_empty()).map(|()| None);
     }
-    let number = |name: &str| json!(main[name].parse::<u64>().unwrap());
-    let head: u64 = main["head"].parse().unwrap();
+    let figures: Vec<u64> = main["figures"].split(' ').map(|word| word.parse().unwrap()).collect();
+    let [version, epoch, tail, head, entered, lapsed, credit] = figures[..] else { panic!("{figures:?}") };
     let bits = bits(hash(connection, &names["claimed"])?);
     check_left(zset(connection, &names["left"])?, &bits, head)?;
     let (by_last, by_deadline) = calls(connection, &names, &bits)?;
@@ -74,15 +74,15 @@ pub fn read(connection: &mut Connection, id: &str) -> Result<Option<Value>, Stri
         text.split(' ').map(void).collect()
     });
     Ok(Some(json!({
-        "version": number("version"),
+        "version": version,
         "rules": room::rules(&mut Words::of(&main["rules"])).unwrap(),
-        "epoch": number("epoch"),
-        "last": number("last"),
-        "tail": number("tail"),
-        "head": number("head"),
-        "entered": number("entered"),
-        "lapsed": number("lapsed"),
-        "credit": number("credit"),
+        "epoch": epoch,
+        "last": main["last"].parse::<u64>().unwrap(),
+        "tail": tail,
+        "head": head,
+        "entered": entered,
+        "lapsed": lapsed,
+        "credit": credit,
         "calls": { "by_last": by_last, "by_deadline": by_deadline },
         "claimed": { "chunks": chunks(&bits) },
         "sessions": sessions,

@@ -114,18 +114,20 @@ impl Keys {
         let (buyers, records, restocks) =
             (self.hash(id, "buyers"), self.hash(id, "records"), self.hash(id, "restocks"));
         let events = self.events(id);
-        let Some(first) = main.get("first") else {
+        let Some(figures) = main.get("figures") else {
             assert!(stock.is_empty() && buyers.is_empty() && records.is_empty() && restocks.is_empty());
             assert!(due.is_empty() && fading.is_empty() && events.is_empty());
             return None;
         };
+        let figures: Vec<u64> = figures.split(' ').map(|word| word.parse().unwrap()).collect();
+        let [version, born, available, held, seq, first] = figures[..] else { panic!("{figures:?}") };
         let records: BTreeMap<_, _> = records.iter().map(|(id, row)| (id.clone(), record(row))).collect();
         assert_eq!(due, dues(&records), "due");
         assert_eq!(
             buyers.into_iter().map(|(name, row)| (name, count(&row))).collect::<BTreeMap<_, _>>(),
             counts(&records, &fading)
         );
-        let events: Vec<_> = events.into_iter().filter(|(seq, _)| *seq >= first.parse().unwrap()).collect();
+        let events: Vec<_> = events.into_iter().filter(|(seq, _)| *seq >= first).collect();
         let mut rebuild = Rebuild::default();
         let mut add =
             |json: String| rebuild.add(serde_json::from_str::<Row>(&json).unwrap_or_else(|e| panic!("{e}: {json}")));
@@ -137,7 +139,7 @@ impl Keys {
         add(format!(
             r#"{{"Head":{{"last":{},"seq":{},"rewinds":[{}],"events":{events_len},"records":{records_len},"restocks":{restocks_len},"skus":{}}}}}"#,
             main["last"],
-            main["out"],
+            seq,
             rewinds.join(","),
             stock.len()
         ));
@@ -148,7 +150,7 @@ impl Keys {
             assert_eq!(limit, item.per_buyer, "{sku}");
         }
         let rules = serde_json::to_string(&rules).unwrap();
-        add(format!(r#"{{"Rules":{{"version":{},"born":{},"rules":{rules}}}}}"#, main["version"], main["born"]));
+        add(format!(r#"{{"Rules":{{"version":{version},"born":{born},"rules":{rules}}}}}"#));
         for (sku, row) in &stock {
             let w: Vec<&str> = row.split(' ').collect();
             let stock = format!(r#"{{"total":{},"available":{},"held":{},"sold":{}}}"#, w[0], w[1], w[2], w[3]);
@@ -173,7 +175,9 @@ impl Keys {
             add(format!(r#"{{"Event":{}}}"#, serde_json::to_string(&event(seq, &text).unwrap()).unwrap()));
         }
         let sale = rebuild.finish().unwrap();
-        assert_sums(&main, &sale);
+        // The sums over all SKUs, which the script keeps, are those of the sale.
+        let header = sale.header(crate::time::UnixMs(0));
+        assert_eq!((available, held), (header.available, header.held));
         Some(sale)
     }
 
@@ -289,11 +293,4 @@ fn counts(records: &BTreeMap<String, Record>, fading: &BTreeSet<(u64, String)>) 
         }
     }
     counts
-}
-
-/// The sums over all SKUs, which the script keeps, are those of the sale.
-fn assert_sums(main: &Fields, sale: &Sale) {
-    let header = sale.header(crate::time::UnixMs(0));
-    assert_eq!(main["available"], header.available.to_string());
-    assert_eq!(main["held"], header.held.to_string());
 }
