@@ -17,9 +17,9 @@ use crate::time::UnixMs;
 /// How long rows are remembered.
 pub(super) const REPLAY_WINDOW: Duration = Duration::from_secs(60);
 
-/// The most bytes that one instance remembers: a minute of some ten thousand reservations a second. Whoever would go
+/// The most bytes that one instance remembers: a minute of some twenty-five thousand reservations a second. Whoever would go
 /// beyond is turned away, because what can't be remembered must not be acknowledged.
-pub(super) const BYTES_MAX: usize = 256 << 20;
+pub(super) const BYTES_MAX: usize = 512 << 20;
 
 /// From here on nothing is remembered beyond the replay window.
 const BYTES_TIGHT: usize = BYTES_MAX / 2;

@@ -24,6 +24,8 @@ struct Version(u32, u32);
 pub(super) struct Facts {
     version: Version,
     mode: String,
+    /// How wide its integers are; empty where it does not say.
+    bits: String,
     /// Anew with every start of the server.
     pub run_id: String,
     pub is_primary: bool,
@@ -76,6 +78,7 @@ impl Facts {
         Self {
             version: Version(numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default()),
             mode: text("redis_mode"),
+            bits: text("arch_bits"),
             run_id: text("run_id"),
             is_primary: text("role") == "master",
             is_loading: text("loading") == "1",
@@ -113,6 +116,11 @@ impl Facts {
         if self.version < OLDEST {
             let Version(major, minor) = self.version;
             found.faults.push(format!("it is Redis {major}.{minor}, and a store needs Redis 7.0 or Valkey"));
+        }
+        if self.bits == "32" {
+            found
+                .faults
+                .push("it is built for 32 bits, in which its scripts can't write times: a store needs 64".to_owned());
         }
         match (self.is_cluster, demands.is_cluster) {
             (true, false) => {
@@ -191,6 +199,9 @@ mod tests {
         assert_eq!(faults(INFO, Durability::None), "");
         let old = INFO.replace("7.0.15", "6.2.14");
         assert!(faults(&old, Durability::None).contains("it is Redis 6.2, and a store needs Redis 7.0"));
+        let narrow = format!("{INFO}arch_bits:32\r\n");
+        assert!(faults(&narrow, Durability::None).contains("it is built for 32 bits"));
+        assert_eq!(faults(&format!("{INFO}arch_bits:64\r\n"), Durability::None), "");
     }
 
     #[test]
