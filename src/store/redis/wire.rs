@@ -52,6 +52,7 @@ impl Args {
 
     /// The list, as it goes to the script.
     pub fn pack(&self) -> Vec<u8> {
+        // A list's length takes at most so many bytes.
         const HEADER_MAX: usize = 5;
         let mut list = Vec::with_capacity(HEADER_MAX + self.words.len());
         let _ = rmp::encode::write_array_len(&mut list, self.count);
