@@ -19,16 +19,17 @@ use nix::sys::{
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
 
-/// Connections at most; a request that is due while all wait for answers is a miss of the machine, and told.
-const CONNECTIONS_MAX: usize = 4_096;
+/// Connections: as many as the most that wrk has here. A request that is due while all wait for answers waits for the
+/// first that is free, and its wait counts: opening more in the middle of a pause would make it longer.
+const CONNECTIONS: usize = 256;
 
-/// Connections of a stream that is not paced: as many as wrk has here.
+/// Connections that requests which are not paced share: more would only wait in the server.
 const CONNECTIONS_UNPACED: usize = 64;
 
 /// The longest wait told apart from longer ones: a minute.
 const LONGEST_MICROS: u64 = 60_000_000;
 
-/// How long answers may take to come once nothing more is sent.
+/// How late a request or an answer may be: beyond it the machine does not keep up, or nobody answers any more.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the timer's events are marked with; the wires have their index.
@@ -54,7 +55,7 @@ pub enum Pace {
     Rate(f64, Duration),
     /// So many, each as soon as a connection is free.
     Count(u64),
-    /// As many as can be had over the connections of wrk, for so long.
+    /// As many as can be had, for so long.
     Unpaced(Duration),
 }
 
@@ -102,9 +103,9 @@ impl Pace {
         }
     }
 
-    /// Whether a request waits for a connection, rather than another being opened for it.
-    fn waits(self) -> bool {
-        !matches!(self, Self::Rate(..))
+    /// Whether requests have a time of their own, rather than being sent as soon as a connection is free.
+    fn is_paced(self) -> bool {
+        matches!(self, Self::Rate(..))
     }
 }
 
@@ -113,25 +114,35 @@ impl Pace {
 /// # Panics
 /// An answer was an error or did not come, or the machine does not keep up with the rate.
 pub fn send(address: &str, streams: &mut [Stream<'_>]) -> Vec<Arrivals> {
-    let mut sender = Sender::new(address);
+    let connections =
+        if streams.iter().any(|stream| stream.pace.is_paced()) { CONNECTIONS } else { CONNECTIONS_UNPACED };
+    let mut sender = Sender::new(address, connections);
     let mut arrivals: Vec<Arrivals> = streams.iter().map(|_| Arrivals::new()).collect();
     let mut numbers = vec![0_u64; streams.len()];
-    let mut events = vec![EpollEvent::empty(); 256];
+    let mut events = vec![EpollEvent::empty(); connections];
     let started = Instant::now();
-    let mut heard_last = started;
+    let (mut heard_last, mut free_since) = (started, started);
     loop {
         let mut next: Option<Instant> = None;
         for (index, stream) in streams.iter_mut().enumerate() {
             while let Some(due) = stream.pace.due(numbers[index], started) {
-                if due > Instant::now() {
+                let now = Instant::now();
+                if due > now {
                     next = Some(next.map_or(due, |next| next.min(due)));
                     break;
                 }
-                let Some(wire) = sender.free_wire(stream.pace) else { break };
-                let due = if stream.pace.waits() { Instant::now() } else { due };
+                let Some(wire) = sender.idle.pop_front() else {
+                    free_since = now;
+                    break;
+                };
+                let due = if stream.pace.is_paced() { due } else { now };
+                assert!(now - due < PATIENCE, "the machine does not keep up");
                 let request = (stream.make)(numbers[index]);
                 numbers[index] += 1;
-                arrivals[index].late.saturating_record(micros(due));
+                // Whoever waited for a connection waited for the server.
+                if due >= free_since {
+                    arrivals[index].late.saturating_record(micros(due));
+                }
                 sender.wires[wire].ask(&request, Asked { stream: index, due });
             }
         }
@@ -162,8 +173,7 @@ fn timeout() -> EpollTimeout {
 }
 
 /// The connections, and what wakes the thread.
-struct Sender<'a> {
-    address: &'a str,
+struct Sender {
     epoll: Epoll,
     timer: TimerFd,
     wires: Vec<Wire>,
@@ -171,40 +181,20 @@ struct Sender<'a> {
     idle: VecDeque<usize>,
 }
 
-impl<'a> Sender<'a> {
-    fn new(address: &'a str) -> Self {
+impl Sender {
+    fn new(address: &str, connections: usize) -> Self {
         let epoll = Epoll::new(EpollCreateFlags::empty()).expect("the kernel has epoll");
         let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::empty()).expect("the kernel has timers");
         // Told once each time it is set: what it says is not worth reading.
         let once = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLET, TIMER);
         epoll.add(&timer, once).expect("the kernel takes the timer");
-        let mut sender = Self { address, epoll, timer, wires: Vec::new(), idle: VecDeque::new() };
-        // Opened before the first is due: to connect takes longer than to answer.
-        for _ in 0..CONNECTIONS_UNPACED {
-            let wire = sender.open();
-            sender.idle.push_back(wire);
+        let wires: Vec<Wire> = (0..connections).map(|_| Wire::open(address)).collect();
+        for (index, wire) in wires.iter().enumerate() {
+            let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
+            epoll.add(&wire.stream, event).expect("the kernel takes the connection");
         }
-        sender
-    }
-
-    fn open(&mut self) -> usize {
-        let index = self.wires.len();
-        let wire = Wire::open(self.address);
-        let event = EpollEvent::new(EpollFlags::EPOLLIN, index as u64);
-        self.epoll.add(&wire.stream, event).expect("the kernel takes the connection");
-        self.wires.push(wire);
-        index
-    }
-
-    fn free_wire(&mut self, pace: Pace) -> Option<usize> {
-        if let Some(wire) = self.idle.pop_front() {
-            return Some(wire);
-        }
-        if pace.waits() {
-            return None;
-        }
-        assert!(self.wires.len() < CONNECTIONS_MAX, "the machine does not keep up");
-        Some(self.open())
+        let idle = (0..wires.len()).collect();
+        Self { epoll, timer, wires, idle }
     }
 
     fn under_way(&self) -> usize {
