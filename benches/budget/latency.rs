@@ -1,4 +1,7 @@
-//! Latency at a fixed arrival rate, not only at saturation.
+//! Latency at a fixed arrival rate, not only at saturation. A server can be no steadier than the machine under it, so the
+//! machine's own pauses are shown, and what a bare handler makes of the same rates.
+
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -19,9 +22,15 @@ const BUSY: f64 = 0.6;
 
 /// Joins and reservations on the store in memory.
 pub async fn in_memory(effort: Effort, report: &mut Report) {
+    pauses_of_the_machine(effort, report);
     let server = Server::in_memory();
     furnish(&server).await;
     let [quiet, busy] = of_path("join in memory", &mut joins(&server), &server, effort, report);
+    let join = server.request(reqwest::Method::POST, "/v1/rooms/line/tickets").json(&json!({}));
+    let bare = Server::bare(&server.answer(join).await);
+    for (what, latency) in [("a bare handler at the first rate", &quiet), ("a bare handler at the second", &busy)] {
+        at(what, latency.per_second, &mut || join_of(&bare), &bare, effort, report);
+    }
     report.row(Row {
         what: "join in memory at 60 % of capacity".to_owned(),
         measure: "p99 as multiple of the p50 at 10 %".to_owned(),
@@ -49,8 +58,12 @@ async fn furnish(server: &Server) {
 
 /// Joins of the room `line`.
 pub fn joins(server: &Server) -> Make<'_> {
-    let join = server.bytes("POST", "/v1/rooms/line/tickets", &[], "{}");
+    let join = join_of(server);
     Box::new(move |_| join.clone())
+}
+
+fn join_of(server: &Server) -> Vec<u8> {
+    server.bytes("POST", "/v1/rooms/line/tickets", &[], "{}")
 }
 
 /// Reservations of one unit in the sale `drop`, each by another buyer.
@@ -66,21 +79,59 @@ fn of_path(what: &str, make: &mut Make<'_>, server: &Server, effort: Effort, rep
     let mut next = move || make(numbers.next().unwrap_or_default());
     let capacity = capacity(&mut next, server, effort);
     [QUIET, BUSY].map(|share| {
-        let rate = capacity * share;
-        let rounds: Vec<Arrivals> =
-            (0..effort.rounds).map(|_| run(Pace::Rate(rate, effort.each), &mut next, server)).collect();
-        let at = |quantile| in_ms(&rounds, |round| round.answered.value_at_quantile(quantile));
-        let latency = Latency {
-            what: format!("{what} at {:.0} % of capacity", share * 100.0),
-            per_second: rate,
-            p50: at(0.5),
-            p99: at(0.99),
-            p999: at(0.999),
-            late: in_ms(&rounds, |round| round.late.value_at_quantile(0.99)),
-        };
-        report.latency(latency.clone());
-        latency
+        let what = format!("{what} at {:.0} % of capacity", share * 100.0);
+        at(&what, capacity * share, &mut next, server, effort, report)
     })
+}
+
+/// A path at this rate.
+fn at(
+    what: &str,
+    rate: f64,
+    next: &mut impl FnMut() -> Vec<u8>,
+    server: &Server,
+    effort: Effort,
+    report: &mut Report,
+) -> Latency {
+    let rounds: Vec<Arrivals> = (0..effort.rounds).map(|_| run(Pace::Rate(rate, effort.each), next, server)).collect();
+    let answered = |quantile| in_ms(&rounds, |round| round.answered.value_at_quantile(quantile));
+    let latency = Latency {
+        what: what.to_owned(),
+        per_second: rate,
+        p50: answered(0.5),
+        p99: answered(0.99),
+        p999: answered(0.999),
+        late: in_ms(&rounds, |round| round.late.value_at_quantile(0.99)),
+    };
+    report.latency(latency.clone());
+    latency
+}
+
+/// How much of the time a thread that does nothing but read the clock is not running, in pauses of over a tenth of a
+/// millisecond: what the kernel, or the host of a virtual machine, takes for others. No server has a p99 below the longest
+/// of them where they take more than a hundredth.
+pub fn pauses_of_the_machine(effort: Effort, report: &mut Report) {
+    const NOTED: Duration = Duration::from_micros(100);
+    let (started, mut last) = (Instant::now(), Instant::now());
+    let (mut missing, mut longest) = (Duration::ZERO, Duration::ZERO);
+    while started.elapsed() < effort.each * effort.rounds {
+        let now = Instant::now();
+        let pause = now - last;
+        last = now;
+        if pause > NOTED {
+            missing += pause;
+            longest = longest.max(pause);
+        }
+    }
+    let share = 100.0 * missing.as_secs_f64() / started.elapsed().as_secs_f64();
+    report.row(Row {
+        what: "pauses of the machine itself, nothing else running".to_owned(),
+        measure: "% of the time".to_owned(),
+        figure: share.into(),
+        budget: None,
+        at_most: true,
+        note: format!("the longest {:.1} ms", longest.as_secs_f64() * 1000.0),
+    });
 }
 
 fn in_ms(rounds: &[Arrivals], figure: impl Fn(&Arrivals) -> u64) -> Median {

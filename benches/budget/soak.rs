@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Effort,
-    latency::{capacity, joins, reserves},
+    latency::{capacity, joins, pauses_of_the_machine, reserves},
     paths::fill,
     report::{Pauses, Report, Row},
     sender::{Arrivals, Pace, Stream, send},
@@ -25,6 +25,7 @@ const WAITING: u64 = 100_000;
 
 /// The soak, on the store on disk: the one with most to pause for.
 pub async fn of(duration: Duration, effort: Effort, report: &mut Report) {
+    pauses_of_the_machine(effort, report);
     let server = Server::on_file();
     // Calls that nobody claims, and holds that nobody pays: both end all the time.
     server.make_room("line", &json!({"rate_per_minute": 6_000, "claim_window_seconds": 30})).await;
