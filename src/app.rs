@@ -199,7 +199,7 @@ fn public_url(config: &Config, bound: SocketAddr) -> Result<PublicUrl, BuildErro
 
 async fn open_store(store: &config::Store, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Backend, BuildError> {
     Ok(match &store.url {
-        StoreUrl::Memory => Backend::Embedded(Embedded::memory(clock.clone(), Arc::clone(metrics))?),
+        StoreUrl::Memory => Backend::Embedded(Embedded::memory(clock.clone(), Arc::clone(metrics))),
         StoreUrl::File(path) => Backend::Embedded(Embedded::file(path, clock.clone(), Arc::clone(metrics))?),
         StoreUrl::Redis(url) => Backend::Redis(RedisStore::new(Link::open(url, link_options(store, metrics)).await?)),
     })

@@ -18,12 +18,16 @@ pub struct Ask {
 }
 
 /// One measurement.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Sample {
     pub per_second: f64,
     pub seconds: f64,
     /// Processor time of the server a request, in microseconds.
     pub cpu_us: f64,
+    /// The same of Redis; 0 where there is none.
+    pub redis_us: f64,
+    /// Calls of scripts a request.
+    pub redis_calls: f64,
 }
 
 impl Ask {
@@ -60,7 +64,8 @@ impl Ask {
         }
         let cpu = server.cpu();
         let started = Instant::now();
-        let output = command.arg(format!("{}{}", server.url, self.path)).output().expect("wrk is installed");
+        let output =
+            command.arg(format!("http://{}{}", server.address(), self.path)).output().expect("wrk is installed");
         let elapsed = started.elapsed();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "wrk: {said}{}", String::from_utf8_lossy(&output.stderr));
@@ -71,7 +76,8 @@ impl Ask {
             .unwrap_or_else(|| panic!("wrk said no count: {said}"));
         let spent = server.cpu().saturating_sub(cpu);
         let seconds = elapsed.as_secs_f64();
-        Sample { per_second: requests / seconds, seconds, cpu_us: spent.as_secs_f64() * 1e6 / requests }
+        let cpu_us = spent.as_secs_f64() * 1e6 / requests;
+        Sample { per_second: requests / seconds, seconds, cpu_us, ..Sample::default() }
     }
 }
 
@@ -99,7 +105,7 @@ pub fn interleaved(
 }
 
 /// The median of some figures, and how far they spread: half the distance of the quartiles, relative to the median.
-#[derive(Clone, Copy, Debug, serde::Serialize)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Median {
     pub value: f64,
     pub spread: f64,

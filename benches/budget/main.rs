@@ -2,24 +2,48 @@
 //!
 //! Every path is measured against its own yardstick in the same run: a bare actix-web handler in a process of its own
 //! that answers the same bytes. Rounds are interleaved, so that what the machine does meanwhile hits both alike, and
-//! what is shown is the median with its spread. [`load`] drives with wrk, [`server`] starts what is measured,
-//! [`paths`] are the rows of the budget, [`latency`] sends at a fixed rate, [`soak`] does so for minutes, [`growth`] asks
-//! what grows, [`redis`] has the rows on Redis.
+//! what is shown is the median with its spread. [`load`] drives with wrk, [`sender`] at a fixed rate, [`server`] and
+//! [`site`] start what is measured; [`paths`] and [`claims`] are the rows of the budget, [`redis`] has those on Redis,
+//! [`latency`] sends at a fixed rate, [`soak`] does so for minutes, [`growth`] and [`memory`] ask what grows.
 
-mod arrivals;
 mod bare;
+mod claims;
 mod growth;
 mod latency;
 mod load;
+mod memory;
 mod paths;
 mod redis;
 mod report;
+mod sender;
 mod server;
+mod site;
 mod soak;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
+
+use self::{report::Report, site::Site};
+
+/// The parts, in the order in which they are measured.
+const PARTS: [&str; 12] = [
+    "paths",
+    "claims",
+    "durable",
+    "latency",
+    "growth",
+    "memory",
+    "redis",
+    "redis-claims",
+    "redis-latency",
+    "redis-growth",
+    "redis-memory",
+    "soak",
+];
+
+/// How many wait, point by point.
+const LINES: [u64; 4] = [1, 1_000, 100_000, 1_000_000];
 
 /// Measures the budget. Needs wrk, two free cores and a few minutes.
 #[derive(Parser)]
@@ -31,20 +55,26 @@ struct Arguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
     /// Seconds of each measurement.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
     /// Seconds of the soak.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     soak_seconds: u64,
-    /// Only the parts whose name contains this: paths, durable, redis, latency, soak, growth, memory.
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only the parts whose names contain one of these; what the report has of the others is kept.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Three rounds of a second, a hundred thousand waiting, and no soak unless it is asked for: for a first look.
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
     /// Answers every request with the bytes of a file: the yardstick, started by the benchmark itself.
     #[arg(long, hide = true)]
     bare: Option<PathBuf>,
     /// Reserves in this Redis, one call a request, instead of answering at once.
     #[arg(long, hide = true, requires = "bare")]
     unbatched: Option<String>,
+    /// By the call in this file, rather than by the least that does it.
+    #[arg(long, hide = true, requires = "unbatched")]
+    overheard: Option<PathBuf>,
     /// `cargo bench` says so.
     #[arg(long, hide = true)]
     bench: bool,
@@ -55,42 +85,69 @@ struct Arguments {
 pub struct Effort {
     pub rounds: u32,
     pub each: Duration,
+    /// The longest line.
+    pub line_most: u64,
+}
+
+impl Arguments {
+    fn effort(&self) -> Effort {
+        if self.quick {
+            return Effort { rounds: 3, each: Duration::from_secs(1), line_most: LINES[2] };
+        }
+        Effort { rounds: self.rounds, each: Duration::from_secs(self.seconds), line_most: LINES[3] }
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        if self.only.is_empty() {
+            return !(self.quick && part == "soak");
+        }
+        self.only.iter().any(|wanted| part.contains(wanted.as_str()))
+    }
 }
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
     let arguments = Arguments::parse();
-    if let Some(answer) = arguments.bare {
-        return match arguments.unbatched {
-            Some(url) => redis::unbatched::serve(&url, &answer).await,
-            None => bare::serve(&answer).await,
+    if let Some(answer) = &arguments.bare {
+        return match &arguments.unbatched {
+            Some(url) => redis::unbatched::serve(url, arguments.overheard.as_deref(), answer).await,
+            None => bare::serve(answer).await,
         };
     }
-    let effort = Effort { rounds: arguments.rounds, each: Duration::from_secs(arguments.seconds) };
-    let wanted = |name: &str| name.contains(&arguments.only);
-    let mut report = report::Report::new();
-    if wanted("paths") {
-        paths::against_bare(effort, &mut report).await;
+    let effort = arguments.effort();
+    let mut report = if arguments.only.is_empty() { Report::new(&arguments.out) } else { Report::open(&arguments.out) };
+    for part in PARTS.into_iter().filter(|part| arguments.wants(part)) {
+        report.begin(part);
+        measure(part, effort, Duration::from_secs(arguments.soak_seconds), &mut report).await;
+        // Part by part, so that what is measured is kept whatever comes.
+        report.write()?;
     }
-    if wanted("durable") {
-        paths::durable(effort, &mut report).await;
+    println!("\nwritten to {}", arguments.out.display());
+    Ok(())
+}
+
+async fn measure(part: &str, effort: Effort, soak: Duration, report: &mut Report) {
+    match part {
+        "paths" => paths::against_bare(effort, report).await,
+        "claims" => claims::of(&Site::in_memory(), effort, report).await,
+        "durable" => paths::durable(effort, report).await,
+        "latency" => latency::in_memory(effort, report).await,
+        "growth" => {
+            growth::of_the_line(&Site::in_memory(), &LINES, effort, report).await;
+            growth::of_the_rooms(&Site::in_memory(), effort, report).await;
+            for skus in [1, 1_000] {
+                growth::of_the_stock(&Site::in_memory(), skus, effort, report).await;
+            }
+        }
+        "memory" => memory::of(&Site::in_memory(), effort.line_most, report).await,
+        "redis" => redis::on_redis(effort, report).await,
+        "redis-claims" => claims::of(&Site::on_redis(), effort, report).await,
+        "redis-latency" => latency::on_redis(effort, report).await,
+        "redis-growth" => {
+            growth::of_the_line(&Site::on_redis(), &[LINES[1], effort.line_most], effort, report).await;
+            growth::of_the_stock(&Site::on_redis(), 1, effort, report).await;
+        }
+        "redis-memory" => memory::of(&Site::on_redis(), effort.line_most, report).await,
+        _ => soak::of(soak, effort, report).await,
     }
-    if wanted("redis") {
-        redis::on_redis(effort, &mut report).await;
-    }
-    if wanted("latency") {
-        latency::at_fixed_rates(effort, &mut report).await;
-    }
-    if wanted("soak") {
-        soak::of(Duration::from_secs(arguments.soak_seconds), effort, &mut report).await;
-    }
-    if wanted("growth") {
-        growth::of_the_line(effort, &mut report).await;
-        growth::of_the_rooms(effort, &mut report).await;
-        growth::of_the_stock(effort, &mut report).await;
-    }
-    if wanted("memory") {
-        growth::of_memory(&mut report).await;
-    }
-    report.write(&arguments.out)
 }

@@ -67,7 +67,7 @@ pub async fn durable(effort: Effort, report: &mut Report) {
         let figure = Median::of(disk.iter().zip(&ram).map(|(disk, ram)| disk.per_second / ram.per_second));
         let rate = |samples: &[super::load::Sample]| Median::of(samples.iter().map(|sample| sample.per_second)).value;
         let note = format!("{:.0} against {:.0} a second over 256 connections", rate(&disk), rate(&ram));
-        let measure = "share of the rate in memory";
+        let measure = "share of the rate in memory".to_owned();
         report.row(Row { what: what.to_owned(), measure, figure, budget, at_most: false, note });
     }
 }

@@ -1,26 +1,42 @@
-//! The table: one row a figure, as Markdown for people and JSON for machines.
+//! The tables: one row a figure, as Markdown for people and JSON for machines, part by part, so that a part can be measured
+//! anew without the others.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::load::{Median, Sample};
 
-/// Everything measured.
-#[derive(Default, Serialize)]
+/// Everything measured, kept in a folder.
 pub struct Report {
+    folder: PathBuf,
+    parts: Vec<Part>,
+    /// Which part is being measured.
+    current: usize,
+}
+
+/// What was measured together.
+#[derive(Default, Serialize, Deserialize)]
+struct Part {
+    name: String,
+    /// When it began.
+    at: String,
     machine: String,
     rows: Vec<Row>,
+    latencies: Vec<Latency>,
     growth: Vec<Growth>,
     pauses: Vec<Pauses>,
 }
 
 /// A path against its budget.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Row {
     pub what: String,
     /// What is held against the budget, in words.
-    pub measure: &'static str,
+    pub measure: String,
     pub figure: Median,
     /// The least, or with `at_most` the most, that the budget allows; none where it says nothing.
     pub budget: Option<f64>,
@@ -28,26 +44,63 @@ pub struct Row {
     pub note: String,
 }
 
+/// How long answers took at a fixed rate, in milliseconds.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Latency {
+    pub what: String,
+    pub per_second: f64,
+    pub p50: Median,
+    pub p99: Median,
+    pub p999: Median,
+    /// The p99 of how late the sender itself was.
+    pub late: Median,
+}
+
 /// The same path while something grows.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Growth {
-    pub what: &'static str,
-    pub grows: &'static str,
-    pub unit: &'static str,
+    pub what: String,
+    pub grows: String,
+    pub unit: String,
     pub points: Vec<(u64, Median)>,
+    /// The most that the last may be, as a multiple of the first.
+    pub flat_most: f64,
 }
 
 /// How many answers took how long.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Pauses {
-    pub what: &'static str,
+    pub what: String,
     /// By the milliseconds that they took at most; the last is what took longer than all others.
     pub counts: Vec<(u64, u64)>,
 }
 
 impl Report {
-    pub fn new() -> Self {
-        Self { machine: machine(), ..Self::default() }
+    /// An empty report in `folder`.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), parts: Vec::new(), current: 0 }
+    }
+
+    /// The report in `folder`, to go on with; an empty one if there is none, or none of this layout.
+    pub fn open(folder: &Path) -> Self {
+        let text = fs::read_to_string(folder.join("bench.json")).unwrap_or_default();
+        Self { parts: serde_json::from_str(&text).unwrap_or_default(), ..Self::new(folder) }
+    }
+
+    /// Begins a part; what was measured of it before is gone.
+    pub fn begin(&mut self, name: &str) {
+        let at = jiff::Timestamp::now().strftime("%F %R UTC").to_string();
+        println!("\n# {name}, {at}\n");
+        let place = self.parts.iter().position(|part| part.name == name);
+        self.current = place.unwrap_or_else(|| {
+            self.parts.push(Part::default());
+            self.parts.len() - 1
+        });
+        *self.part() = Part { name: name.to_owned(), at, machine: machine(), ..Part::default() };
+    }
+
+    fn part(&mut self) -> &mut Part {
+        &mut self.parts[self.current]
     }
 
     /// A path's throughput and cost against its yardstick's. The share of the processor time is what the budget is
@@ -64,79 +117,89 @@ impl Report {
             of(ours, |s| s.cpu_us),
             of(yardstick, |s| s.cpu_us),
         );
-        self.row(Row {
-            what: what.to_owned(),
-            measure: "share of the yardstick",
-            figure,
-            budget,
-            at_most: false,
-            note,
-        });
+        let measure = "share of the yardstick".to_owned();
+        self.row(Row { what: what.to_owned(), measure, figure, budget, at_most: false, note });
     }
 
     /// A path that has Redis on the same cores, by its rate against its yardstick's, and by the processor time of both
     /// servers against the yardstick's alone.
-    pub fn rates(&mut self, what: &str, ours: &[Sample], yardstick: &[Sample], budget: f64, in_redis: Median) {
+    pub fn rates(&mut self, what: &str, ours: &[Sample], yardstick: &[Sample], budget: f64) {
         let pairs = || ours.iter().zip(yardstick);
         let of = |samples: &[Sample], get: fn(&Sample) -> f64| Median::of(samples.iter().map(get)).value;
         let note = format!(
-            "{:.0} against {:.0} a second; {:.1} µs of processor a request in the server, {:.1} in Redis",
+            "{:.0} against {:.0} a second, {:.1} against {:.1} µs of processor a request, and {:.1} in Redis",
             of(ours, |s| s.per_second),
             of(yardstick, |s| s.per_second),
             of(ours, |s| s.cpu_us),
-            in_redis.value,
+            of(yardstick, |s| s.cpu_us),
+            of(ours, |s| s.redis_us),
         );
         let rate = Median::of(pairs().map(|(ours, bare)| ours.per_second / bare.per_second));
-        let cpu = Median::of(pairs().map(|(ours, bare)| bare.cpu_us / (ours.cpu_us + in_redis.value)));
+        let cpu = Median::of(pairs().map(|(ours, bare)| bare.cpu_us / (ours.cpu_us + ours.redis_us)));
         for (measure, figure, budget, note) in [
             ("share of the yardstick's rate", rate, Some(budget), note),
             ("share of its processor time", cpu, None, String::new()),
         ] {
-            self.row(Row { what: what.to_owned(), measure, figure, budget, at_most: false, note });
+            let (what, measure) = (what.to_owned(), measure.to_owned());
+            self.row(Row { what, measure, figure, budget, at_most: false, note });
         }
     }
 
     pub fn row(&mut self, row: Row) {
         println!("{}", row.line());
-        self.rows.push(row);
+        self.part().rows.push(row);
+    }
+
+    pub fn latency(&mut self, latency: Latency) {
+        println!("{}", latency.line());
+        self.part().latencies.push(latency);
     }
 
     pub fn growth(&mut self, growth: Growth) {
         println!("{}", growth.line());
-        self.growth.push(growth);
+        self.part().growth.push(growth);
     }
 
     pub fn pauses(&mut self, pauses: Pauses) {
         println!("{}", pauses.line());
-        self.pauses.push(pauses);
+        self.part().pauses.push(pauses);
     }
 
-    /// Writes `bench.md` and `bench.json`, and a data file a row of growth for the plots.
-    pub fn write(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)?;
-        fs::write(folder.join("bench.json"), serde_json::to_string_pretty(self)?)?;
-        let rows: String = self.rows.iter().map(|row| row.line() + "\n").collect();
-        let growth: String = self.growth.iter().map(|row| row.line() + "\n").collect();
-        let pauses: String = self.pauses.iter().map(|row| row.line() + "\n").collect();
-        let markdown = format!(
-            "# Measured\n\n{}\n\n| what | measure | median | budget | |\n| --- | --- | --- | --- | --- |\n{rows}\n\
-             | what | as this grows | figures |\n| --- | --- | --- |\n{growth}\n\
-             | soak | answers by the time they took at most |\n| --- | --- |\n{pauses}",
-            self.machine
-        );
-        fs::write(folder.join("bench.md"), markdown)?;
-        for (n, growth) in self.growth.iter().enumerate() {
-            let points: String =
-                growth.points.iter().map(|(x, y)| format!("{x} {:.3} {:.3}\n", y.value, y.spread)).collect();
-            let head = format!("# {} ({}) by {}\n", growth.what, growth.unit, growth.grows);
-            fs::write(folder.join(format!("growth-{n}.dat")), head + &points)?;
+    /// Writes `bench.md` and `bench.json`, and a data file a row of growth and a histogram for the plots.
+    pub fn write(&self) -> io::Result<()> {
+        let write = |name: &str, text: String| fs::write(self.folder.join(name), text);
+        fs::create_dir_all(&self.folder)?;
+        write("bench.json", serde_json::to_string_pretty(&self.parts)?)?;
+        write("bench.md", "# Measured\n".to_owned() + &self.parts.iter().map(Part::markdown).collect::<String>())?;
+        for growth in self.parts.iter().flat_map(|part| &part.growth) {
+            let title = format!("{}: {}, by {}", growth.what, growth.unit, growth.grows);
+            let points = growth.points.iter().map(|(x, y)| format!("{x} {:.3} {:.3}\n", y.value, y.spread));
+            write(&format!("growth-{}.dat", slug(&title)), format!("# {title}\n{}", points.collect::<String>()))?;
         }
-        for pauses in &self.pauses {
-            let bars: String = pauses.bars().map(|(bound, count)| format!("\"{bound}\" {count}\n")).collect();
-            fs::write(folder.join(format!("pauses-{}.dat", pauses.what)), format!("# {}\n{bars}", pauses.what))?;
+        for pauses in self.parts.iter().flat_map(|part| &part.pauses) {
+            let bars = pauses.bars().map(|(bound, count)| format!("\"{bound}\" {count}\n"));
+            let (name, title) = (format!("pauses-{}.dat", slug(&pauses.what)), &pauses.what);
+            write(&name, format!("# {title}\n{}", bars.collect::<String>()))?;
         }
-        println!("\nwritten to {}", folder.display());
         Ok(())
+    }
+}
+
+impl Part {
+    fn markdown(&self) -> String {
+        fn table<T>(head: &str, rows: &[T], line: impl Fn(&T) -> String) -> String {
+            if rows.is_empty() {
+                return String::new();
+            }
+            let rule = "| --- ".repeat(head.matches('|').count() - 1);
+            let lines: String = rows.iter().map(|row| line(row) + "\n").collect();
+            format!("\n{head}\n{rule}|\n{lines}")
+        }
+        format!("\n## {}\n\n{}; {}.\n", self.name, self.at, self.machine)
+            + &table("| what | measure | median | budget | |", &self.rows, Row::line)
+            + &table("| at a fixed rate | a second | p50 | p99 | p99.9 | |", &self.latencies, Latency::line)
+            + &table("| what | as this grows | figures | last to first |", &self.growth, Growth::line)
+            + &table("| soak | answers by the time they took at most |", &self.pauses, Pauses::line)
     }
 }
 
@@ -155,12 +218,27 @@ impl Row {
     }
 }
 
+impl Latency {
+    fn line(&self) -> String {
+        let ms = |median: Median| format!("{:.2} ms ± {:.0} %", median.value, median.spread * 100.0);
+        let (p50, p99, p999) = (ms(self.p50), ms(self.p99), ms(self.p999));
+        let late = format!("p99 of the sender's own delay: {:.2} ms", self.late.value);
+        format!("| {} | {:.0} | {p50} | {p99} | {p999} | {late} |", self.what, self.per_second)
+    }
+}
+
 impl Growth {
     fn line(&self) -> String {
         let point =
             |(size, median): &(u64, Median)| format!("{size}: {:.2} ± {:.0} %", median.value, median.spread * 100.0);
         let points: Vec<String> = self.points.iter().map(point).collect();
-        format!("| {} ({}) | {} | {} |", self.what, self.unit, self.grows, points.join(" · "))
+        let multiple = match (self.points.first(), self.points.last()) {
+            (Some((_, first)), Some((_, last))) => last.value / first.value,
+            _ => f64::NAN,
+        };
+        let met = if multiple <= self.flat_most { "" } else { " **grows**" };
+        let figures = points.join(" · ");
+        format!("| {} ({}) | {} | {figures} | {multiple:.2}{met} |", self.what, self.unit, self.grows)
     }
 }
 
@@ -178,6 +256,12 @@ impl Pauses {
         let bars: Vec<String> = self.bars().map(|(bound, count)| format!("{bound}: {count}")).collect();
         format!("| {} | {} |", self.what, bars.join(" · "))
     }
+}
+
+/// A title as the name of a file.
+fn slug(title: &str) -> String {
+    let words = title.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join("-").to_lowercase()
 }
 
 fn machine() -> String {

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ const TICKS_A_SECOND: f64 = 100.0;
 /// A running server. Killed when dropped.
 pub struct Server {
     child: Child,
-    pub url: String,
+    url: String,
     client: reqwest::Client,
     _folder: TempDir,
 }
@@ -57,9 +57,13 @@ impl Server {
         Self::yardstick(answer, &[])
     }
 
-    /// The yardstick of batching: the same after a call of Redis a request.
-    pub fn unbatched(answer: &Answer, redis: &str) -> Self {
-        Self::yardstick(answer, &["--unbatched", redis])
+    /// The yardstick of batching: the same after a call of Redis a request. By the call in this file, or by the least that
+    /// does it.
+    pub fn unbatched(answer: &Answer, redis: &str, overheard: Option<&Path>) -> Self {
+        let file = overheard.map(|file| file.to_string_lossy().into_owned());
+        let mut arguments = vec!["--unbatched", redis];
+        arguments.extend(file.iter().flat_map(|file| ["--overheard", file.as_str()]));
+        Self::yardstick(answer, &arguments)
     }
 
     fn yardstick(answer: &Answer, arguments: &[&str]) -> Self {
@@ -121,6 +125,29 @@ impl Server {
         self.operate(reqwest::Method::PUT, &format!("/v1/sales/{id}"), &document).await;
     }
 
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// A request in bytes, for [`super::sender`].
+    pub fn bytes(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+        let mut text = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address());
+        headers.iter().for_each(|(name, value)| text += &format!("{name}: {value}\r\n"));
+        if !body.is_empty() {
+            text += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+        }
+        (text + "\r\n" + body).into_bytes()
+    }
+
+    /// A reservation of one unit in bytes: `key` is its key and names its buyer.
+    pub fn reservation(&self, sale: &str, sku: &str, key: &str) -> Vec<u8> {
+        let body = format!(r#"{{"lines":[{{"sku":"{sku}","quantity":1}}],"buyer":"b{key}"}}"#);
+        let bearer = format!("Bearer {ADMIN_KEY}");
+        let headers = [("Authorization", bearer.as_str()), ("Idempotency-Key", key)];
+        self.bytes("POST", &format!("/v1/sales/{sale}/reservations"), &headers, &body)
+    }
+
     /// A whole answer, to be given again by the yardstick.
     pub async fn answer(&self, request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.expect("an answer");
@@ -143,6 +170,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What no other run is called: a key seen before would be answered without work.
+pub fn run_id() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
 /// A folder on disk, in the target folder.

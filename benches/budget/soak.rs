@@ -3,17 +3,15 @@
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-use reqwest::Method;
 use serde_json::json;
 
 use super::{
     Effort,
-    arrivals::{Arrivals, send},
-    latency::client_capacity,
+    latency::{capacity, joins, pauses_of_the_machine, reserves},
     paths::fill,
     report::{Pauses, Report, Row},
-    server::{ADMIN_KEY, Server},
+    sender::{Arrivals, Pace, Stream, send},
+    server::Server,
 };
 
 /// The longest that anybody may wait.
@@ -27,42 +25,40 @@ const WAITING: u64 = 100_000;
 
 /// The soak, on the store on disk: the one with most to pause for.
 pub async fn of(duration: Duration, effort: Effort, report: &mut Report) {
+    pauses_of_the_machine(effort, report);
     let server = Server::on_file();
     // Calls that nobody claims, and holds that nobody pays: both end all the time.
     server.make_room("line", &json!({"rate_per_minute": 6_000, "claim_window_seconds": 30})).await;
     let settings = json!({"hold_seconds": 10, "hold_max_seconds": 60});
     server.make_sale("drop", &json!([{"sku": "kite", "name": "Kite", "total": 1_000_000_000}]), &settings).await;
     fill(&server, "line", WAITING).await;
-    let rate = client_capacity(&server, effort).await * LOAD / 3.0;
-    let make = |method, path| server.request(method, path);
-    let polls = send(rate, duration, |_| make(Method::GET, "/v1/rooms/line/status"));
-    let joins = send(rate, duration, |_| make(Method::POST, "/v1/rooms/line/tickets").json(&json!({})));
-    let reserves = send(rate, duration, |n| {
-        let body = json!({"lines": [{"sku": "kite", "quantity": 1}], "buyer": format!("b{n}")});
-        let request = make(Method::POST, "/v1/sales/drop/reservations").bearer_auth(ADMIN_KEY);
-        request.header("Idempotency-Key", format!("k{n}")).json(&body)
-    });
-    let (polls, joins, reserves) = tokio::join!(polls, joins, reserves);
-    for (what, arrivals) in [("status", polls), ("join", joins), ("reserve", reserves)] {
-        row(what, rate, duration, &arrivals, report);
+    let mut join = joins(&server);
+    let rate = capacity(&mut || join(0), &server, effort) * LOAD / 3.0;
+    let pace = Pace::Rate(rate, duration);
+    let poll = server.bytes("GET", "/v1/rooms/line/status", &[], "");
+    let mut streams =
+        [Stream::new(pace, |_| poll.clone()), Stream::new(pace, join), Stream::new(pace, reserves(&server))];
+    let arrivals = send(server.address(), &mut streams);
+    for (what, arrivals) in ["status", "join", "reserve"].into_iter().zip(&arrivals) {
+        row(what, rate, duration, arrivals, report);
     }
 }
 
-fn row(what: &'static str, rate: f64, duration: Duration, arrivals: &Arrivals, report: &mut Report) {
+fn row(what: &str, rate: f64, duration: Duration, arrivals: &Arrivals, report: &mut Report) {
     let ms = |micros: u64| micros as f64 / 1000.0;
-    let at = |histogram: &Histogram<u64>, quantile| ms(histogram.value_at_quantile(quantile));
     let answered = &arrivals.answered;
+    let at = |quantile| ms(answered.value_at_quantile(quantile));
     let note = format!(
         "{rate:.0} a second for {} s; p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms; the sender itself was late by {:.1} ms at most",
         duration.as_secs(),
-        at(answered, 0.5),
-        at(answered, 0.99),
-        at(answered, 0.999),
+        at(0.5),
+        at(0.99),
+        at(0.999),
         ms(arrivals.late.max()),
     );
     report.row(Row {
         what: format!("longest wait for {what} in the soak"),
-        measure: "ms",
+        measure: "ms".to_owned(),
         figure: ms(answered.max()).into(),
         budget: Some(PAUSE_MOST_MS),
         at_most: true,
@@ -75,5 +71,5 @@ fn row(what: &'static str, rate: f64, duration: Duration, arrivals: &Arrivals, r
         counts.push((bound.min(BOUNDS_MS[BOUNDS_MS.len() - 1] + 1), count));
         from = bound * 1000 + 1;
     }
-    report.pauses(Pauses { what, counts });
+    report.pauses(Pauses { what: what.to_owned(), counts });
 }

@@ -18,7 +18,7 @@ impl Bench {
     fn new() -> Self {
         let now = Arc::new(AtomicU64::new(1_800_000_000_000));
         let metrics = Arc::new(Metrics::new());
-        let store = Embedded::memory(clock(&now), Arc::clone(&metrics)).unwrap();
+        let store = Embedded::memory(clock(&now), Arc::clone(&metrics));
         Self { now, store: Backend::Embedded(store), metrics }
     }
 

@@ -53,7 +53,7 @@ impl Time {
 #[tokio::test]
 async fn in_memory() {
     let time = Time::new();
-    suite(&Embedded::memory(time.clock(), Arc::new(Metrics::new())).unwrap(), &time).await;
+    suite(&Embedded::memory(time.clock(), Arc::new(Metrics::new())), &time).await;
 }
 
 #[tokio::test]

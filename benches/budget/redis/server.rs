@@ -30,7 +30,12 @@ impl Redis {
     }
 
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.address())
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub fn connect(&self) -> Connection {
@@ -52,11 +57,19 @@ impl Redis {
         Duration::from_secs_f64(seconds)
     }
 
-    /// How many commands of a kind it has been asked for.
-    pub fn calls(&self, command: &str) -> f64 {
+    /// How many calls of scripts it has been asked for.
+    pub fn script_calls(&self) -> f64 {
         let text = self.info_text("commandstats");
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-        line.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0.0)
+        let calls = |command| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+            line.and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0.0)
+        };
+        ["evalsha", "fcall"].into_iter().map(calls).sum()
+    }
+
+    /// Memory that its data and their bookkeeping take, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.info("memory", "used_memory") as u64
     }
 
     fn info(&self, section: &str, name: &str) -> f64 {

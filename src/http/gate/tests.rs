@@ -68,7 +68,7 @@ impl Gate {
         let told = Arc::clone(&now);
         let clock = Clock::new(move || UnixMs(told.load(Ordering::Relaxed)));
         let metrics = Arc::new(Metrics::new());
-        let store = Embedded::memory(clock.clone(), Arc::clone(&metrics)).unwrap();
+        let store = Embedded::memory(clock.clone(), Arc::clone(&metrics));
         let public_url = "https://line.example";
         let rooms = [("main", settings), ("other", json!({}))].map(|(id, settings)| document(id, &settings));
         let options = Options {

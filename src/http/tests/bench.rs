@@ -73,7 +73,7 @@ impl Bench {
         let told = Arc::clone(&now);
         let clock = Clock::new(move || UnixMs(told.load(Ordering::Relaxed)));
         let metrics = Arc::new(Metrics::new());
-        let store = Backend::Embedded(Embedded::memory(clock.clone(), Arc::clone(&metrics)).unwrap());
+        let store = Backend::Embedded(Embedded::memory(clock.clone(), Arc::clone(&metrics)));
         let options = Options {
             public_url: "https://line.example".to_owned(),
             rooms: Vec::new(),

@@ -1,5 +1,5 @@
-//! The engine thread: it takes whatever batches of all rooms have come, applies them, writes them down in one
-//! transaction with one fsync, and only then answers.
+//! The engine: it takes whatever batches of all rooms have come, applies them, writes them down in one transaction with
+//! one fsync, and only then answers. With a disk it has a thread of its own.
 //!
 //! **When writing fails** the state in memory is ahead of what is on disk, and it is not known whether the
 //! last records are there. So nobody of the group gets another answer than `Unavailable`, the state in memory
@@ -54,7 +54,7 @@ pub(super) enum Request {
     Close { reply: Reply<()> },
 }
 
-/// What the engine thread owns.
+/// What runs the rooms and sales.
 pub(super) struct Engine {
     state: State,
     disk: Disk,
@@ -119,16 +119,7 @@ impl Engine {
     /// Serves requests until asked to close, or until nobody is left to ask.
     pub fn run(mut self, requests: &Receiver<Request>) {
         while let Ok(first) = requests.recv() {
-            self.mend();
-            let mut group = Group::default();
-            let mut next = Some(first);
-            while let Some(request) = next {
-                self.take(request, &mut group);
-                next = if self.is_full(&group) { None } else { requests.try_recv().ok() };
-            }
-            let closing = group.closing.take();
-            self.finish(group);
-            if let Some(reply) = closing {
+            if let Some(reply) = self.serve(first, || requests.try_recv().ok()) {
                 let _ = reply.send(self.close());
                 return;
             }
@@ -136,6 +127,20 @@ impl Engine {
         if let Err(error) = self.close() {
             tracing::error!(%error, "the store could not take its last snapshot");
         }
+    }
+
+    /// Serves a request, and with it whatever else has come by then; the way back to whoever asks to close.
+    pub fn serve(&mut self, first: Request, more: impl Fn() -> Option<Request>) -> Option<Reply<()>> {
+        self.mend();
+        let mut group = Group::default();
+        let mut next = Some(first);
+        while let Some(request) = next {
+            self.take(request, &mut group);
+            next = if self.is_full(&group) { None } else { more() };
+        }
+        let closing = group.closing.take();
+        self.finish(group);
+        closing
     }
 
     /// Whether a group goes to disk as it is. Without a disk nobody has to wait for anybody.
@@ -290,7 +295,7 @@ impl Engine {
     }
 
     /// Takes the last snapshot and lets the folder go.
-    fn close(&mut self) -> Result<(), StoreError> {
+    pub fn close(&mut self) -> Result<(), StoreError> {
         match std::mem::replace(&mut self.disk, Disk::Nowhere) {
             Disk::Nowhere => Ok(()),
             Disk::Failed { fault, .. } => Err(StoreError::Unavailable(fault.reason)),

@@ -1,8 +1,9 @@
-//! The embedded store: one engine thread that runs rooms and sales and journals to disk. The default, and the
-//! executable specification of every other store.
+//! The embedded store: one engine that runs rooms and sales and journals to disk. The default, and the executable
+//! specification of every other store.
 //!
-//! [`engine`] is the thread: it takes whatever batches of all rooms and sales have come, applies them, makes them
-//! durable in one transaction with one fsync, and only then answers.
+//! [`engine`] takes whatever batches of all rooms and sales have come, applies them, makes them durable in one
+//! transaction with one fsync, and only then answers. Where there is a disk to wait for it has a thread of its own; in
+//! memory it runs where it is asked, one asker at a time.
 
 mod engine;
 mod error;
@@ -17,7 +18,7 @@ mod tests;
 use std::{
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
 };
@@ -45,22 +46,29 @@ use crate::{
 /// most 1 000 of either), and as many calls of the catalog.
 const QUEUE_MAX: usize = 3_000;
 
-/// A handle to the engine thread; cheap to clone. The thread ends with [`Embedded::close`], or when the last
-/// handle is gone.
+/// A handle to the engine; cheap to clone. The engine ends with [`Embedded::close`], or when the last handle is gone.
 #[derive(Clone)]
 pub struct Embedded {
-    requests: SyncSender<Request>,
+    way: Way,
     clock: Clock,
     instances: Local,
 }
 
+/// The way to the engine.
+#[derive(Clone)]
+enum Way {
+    /// A thread that may wait for the disk.
+    Thread(SyncSender<Request>),
+    /// Whoever asks runs it: without a disk a batch takes microseconds, less than to wake a thread for it and to be woken
+    /// by it. None once it is closed. A std mutex: held for a batch, never across an await.
+    Here(Arc<Mutex<Option<Engine>>>),
+}
+
 impl Embedded {
     /// A store in memory: everything is gone when the process ends.
-    ///
-    /// # Errors
-    /// The engine thread can't be started.
-    pub fn memory(clock: Clock, metrics: Arc<Metrics>) -> Result<Self, OpenError> {
-        Self::start(Engine::memory(clock.clone(), metrics), clock)
+    pub fn memory(clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let engine = Engine::memory(clock.clone(), metrics);
+        Self { way: Way::Here(Arc::new(Mutex::new(Some(engine)))), clock, instances: Local::default() }
     }
 
     /// A durable store in the folder `path`, made if it does not exist: every batch is on disk before it is answered.
@@ -77,10 +85,10 @@ impl Embedded {
             .name("store".to_owned())
             .spawn(move || engine.run(&queue))
             .map_err(OpenError::Thread)?;
-        Ok(Self { requests, clock, instances: Local::default() })
+        Ok(Self { way: Way::Thread(requests), clock, instances: Local::default() })
     }
 
-    /// Takes a last snapshot and ends the engine thread; later commands get `Unavailable`.
+    /// Takes a last snapshot and ends the engine; later commands get `Unavailable`.
     ///
     /// # Errors
     /// The snapshot could not be written; what was acknowledged is in the journal all the same.
@@ -106,11 +114,26 @@ impl Embedded {
     /// Sends the engine a request made around the way back, and waits for the answer.
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.requests.try_send(request(reply)).map_err(|refused| match refused {
-            TrySendError::Full(_) => StoreError::Overloaded,
-            TrySendError::Disconnected(_) => stopped(),
-        })?;
+        match &self.way {
+            Way::Thread(requests) => requests.try_send(request(reply)).map_err(|refused| match refused {
+                TrySendError::Full(_) => StoreError::Overloaded,
+                TrySendError::Disconnected(_) => stopped(),
+            })?,
+            Way::Here(engine) => serve_here(engine, request(reply)),
+        }
         answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+/// Has the engine serve a request on this thread. One that is closed drops it, which tells whoever asked, and so does one
+/// that panicked outside of any room or sale: its thread would have ended with it.
+fn serve_here(engine: &Mutex<Option<Engine>>, request: Request) {
+    let Ok(mut here) = engine.lock() else { return };
+    let closing = here.as_mut().and_then(|engine| engine.serve(request, || None));
+    if let Some(reply) = closing
+        && let Some(mut engine) = here.take()
+    {
+        let _ = reply.send(engine.close());
     }
 }
 

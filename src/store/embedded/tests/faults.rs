@@ -187,7 +187,7 @@ async fn a_room_that_panicked_is_not_used_and_the_others_go_on() {
 #[tokio::test]
 async fn in_memory_a_room_that_panicked_stays_away_and_the_others_go_on() {
     let (clock, trap) = trap();
-    let store = Embedded::memory(clock, Arc::new(Metrics::new())).unwrap();
+    let store = Embedded::memory(clock, Arc::new(Metrics::new()));
     configure(&store, "main", 1).await;
     configure(&store, "other", 1).await;
     trap.store(1, SeqCst);

@@ -22,7 +22,7 @@ impl Twins {
         let (time, metrics) = (Time::new(), Arc::new(Metrics::new()));
         let folder = tempfile::tempdir().unwrap();
         let disk = Embedded::file(folder.path(), time.clock(), Arc::clone(&metrics)).unwrap();
-        let memory = Embedded::memory(time.clock(), Arc::new(Metrics::new())).unwrap();
+        let memory = Embedded::memory(time.clock(), Arc::new(Metrics::new()));
         Self { disk, memory, folder, time, metrics }
     }
 
