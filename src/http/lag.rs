@@ -98,29 +98,31 @@ pub(super) mod tests {
         BEATS.set(Some(Beats { due: Instant::now() - lag, lag }));
     }
 
-    const MS: Duration = Duration::from_millis(1);
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
 
     #[test]
     fn a_beat_in_time_is_not_late_and_one_pause_is_not_either() {
         let start = Instant::now();
         let beats = Beats::begin(start);
         assert!(!beats.is_late(start + BEAT_EVERY));
-        assert!(!beats.is_late(start + MS * 5_000), "the first round to be late");
-        let after = beats.next(start + MS * 5_000);
-        assert!(!after.is_late(start + MS * 5_000 + BEAT_EVERY + LATE_AFTER), "the next round is in time");
+        assert!(!beats.is_late(start + ms(5_000)), "the first round to be late");
+        let after = beats.next(start + ms(5_000));
+        assert!(!after.is_late(start + ms(5_000) + BEAT_EVERY + LATE_AFTER), "the next round is in time");
     }
 
     #[test]
     fn what_waits_too_long_again_is_late_until_a_round_was_in_time() {
         let start = Instant::now();
-        let second_round = start + BEAT_EVERY + LATE_AFTER + MS;
+        let second_round = start + BEAT_EVERY + LATE_AFTER + ms(1);
         let beats = Beats::begin(start).next(second_round);
         assert!(!beats.is_late(second_round + BEAT_EVERY + LATE_AFTER), "first come, first served");
-        let too_late = second_round + BEAT_EVERY + LATE_AFTER + MS;
+        let too_late = second_round + BEAT_EVERY + LATE_AFTER + ms(1);
         assert!(beats.is_late(too_late));
         let next = beats.next(too_late);
-        assert!(next.is_late(too_late + BEAT_EVERY + LATE_AFTER + MS));
+        assert!(next.is_late(too_late + BEAT_EVERY + LATE_AFTER + ms(1)));
         let in_time = next.next(too_late + BEAT_EVERY + LATE_AFTER);
-        assert!(!in_time.is_late(too_late + MS * 5_000));
+        assert!(!in_time.is_late(too_late + ms(5_000)));
     }
 }
