@@ -47,8 +47,10 @@ pub struct StoreMetrics {
     pub batch_size: Histogram,
     /// `dropgate_store_queue_depth`: callers waiting for a batch to take them, over all rooms.
     pub queue_depth: Gauge,
-    /// `dropgate_store_overloaded_total`: callers turned away because a queue was full.
+    /// `dropgate_store_overloaded_total`: callers turned away because a queue was full or the wait too long.
     pub overloaded: Counter,
+    /// `dropgate_store_too_late_total`: those of them for whom the wait was too long.
+    pub too_late: Counter,
     /// `dropgate_store_call_seconds`: from sending a batch to its answer.
     pub call_seconds: Histogram,
     /// `dropgate_store_errors_total`: batches that failed.
@@ -69,6 +71,7 @@ impl StoreMetrics {
             batch_size: Histogram::new(sizes()),
             queue_depth: Gauge::default(),
             overloaded: Counter::default(),
+            too_late: Counter::default(),
             call_seconds: Histogram::new(store_times()),
             errors: Counter::default(),
             journal_commit_seconds: Histogram::new(store_times()),
@@ -79,7 +82,12 @@ impl StoreMetrics {
         let store = registry.sub_registry_with_prefix("store");
         store.register("batch_size", "Callers answered by one batch", this.batch_size.clone());
         store.register("queue_depth", "Callers waiting for a batch to take them", this.queue_depth.clone());
-        store.register("overloaded", "Callers turned away because a queue was full", this.overloaded.clone());
+        store.register(
+            "overloaded",
+            "Callers turned away, the queue full or the wait too long",
+            this.overloaded.clone(),
+        );
+        store.register("too_late", "Callers turned away because the wait was too long", this.too_late.clone());
         store.register("call_seconds", "From sending a batch to its answer", this.call_seconds.clone());
         store.register("errors", "Batches that failed", this.errors.clone());
         let journal = registry.sub_registry_with_prefix("journal");
@@ -137,6 +145,10 @@ pub struct HttpMetrics {
     pub in_flight: Gauge,
     /// `dropgate_http_shed_total`: requests refused because too many were being answered.
     pub shed: Counter,
+    /// `dropgate_http_late_total`: claims and reservations refused because they had waited too long for their worker.
+    pub late: Counter,
+    /// `dropgate_http_worker_lag_seconds`: how long what is ready waits for its worker.
+    pub worker_lag_seconds: Histogram,
 }
 
 /// The route of a request.
@@ -161,12 +173,17 @@ impl HttpMetrics {
             responses: Family::default(),
             in_flight: Gauge::default(),
             shed: Counter::default(),
+            late: Counter::default(),
+            worker_lag_seconds: Histogram::new(request_times()),
         };
         let http = registry.sub_registry_with_prefix("http");
         http.register("request_seconds", "From a request's start to its answer", this.request_seconds.clone());
         http.register("responses", "Answers by class of status", this.responses.clone());
         http.register("in_flight", "Requests being answered", this.in_flight.clone());
         http.register("shed", "Requests refused because too many were being answered", this.shed.clone());
+        http.register("late", "Claims and reservations refused because their worker was late", this.late.clone());
+        let lag = this.worker_lag_seconds.clone();
+        http.register("worker_lag_seconds", "How long what is ready waits for its worker", lag);
         this
     }
 }
@@ -249,7 +266,10 @@ mod tests {
             "dropgate_store_batch_size_count 1",
             "dropgate_store_queue_depth 0",
             "dropgate_store_overloaded_total 1",
+            "dropgate_store_too_late_total 0",
             "dropgate_store_call_seconds_count 0",
+            "dropgate_http_late_total 0",
+            "dropgate_http_worker_lag_seconds_count 0",
             "dropgate_journal_commit_seconds_count 0",
             "dropgate_redis_calls_total 0",
             "dropgate_redis_call_errors_total{kind=\"unclear\"} 1",

@@ -39,7 +39,8 @@ export const options = {
         { target: peak, duration: `${Math.ceil(ramp / 4)}s` },
         { target: 0, duration: `${Math.ceil(ramp / 2)}s` },
       ],
-      preAllocatedVUs: Math.min(visitors, 500),
+      // Most of them stand in line at the same time; k6 drops who comes while it makes more.
+      preAllocatedVUs: Math.min(visitors, 2000),
       maxVUs: Math.min(visitors * 2, 20000),
       gracefulStop: `${Math.max(1, duration - ramp)}s`,
     },

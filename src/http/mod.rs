@@ -21,6 +21,7 @@ pub mod join_limit;
 pub mod journey;
 pub mod jwks;
 pub mod keys;
+mod lag;
 pub mod limits;
 pub mod machine;
 mod metrics;

@@ -4,7 +4,7 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
         StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
@@ -16,8 +16,8 @@ use actix_web::{
 use super::{
     Context,
     connections::{self, AtWork},
-    gate,
-    limits::HEADERS_MAX_BYTES,
+    extract, gate,
+    limits::{HEADERS_MAX_BYTES, REFUSED_BODY_TIMEOUT},
     problem::{Code, Problem},
     waiting_page,
 };
@@ -34,7 +34,11 @@ pub(super) async fn finish(
         None => Err(Problem::new(Code::Internal, "the service is not set up")),
     };
     let mut response = match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
-        Err(problem) => ServiceResponse::from_err(problem, request.into_parts().0),
+        Err(problem) => {
+            let (request, payload) = request.into_parts();
+            swallow(&request, payload).await;
+            ServiceResponse::from_err(problem, request)
+        }
         Ok(_in_flight) => next.call(request).await?.map_into_boxed_body(),
     };
     if let Some(problem) = problem_of(&response) {
@@ -73,6 +77,14 @@ impl Drop for InFlight<'_> {
     }
 }
 
+/// Reads the body of a request that is refused, if it is there. With one unread the connection would be closed, and
+/// opening another costs both sides several times what the refusal does, just when there is no time.
+async fn swallow(request: &HttpRequest, mut payload: Payload) {
+    let body = extract::read_body(request, &mut payload);
+    // What comes of it is of no interest: whatever is left unread closes the connection.
+    let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, body).await;
+}
+
 fn headers_fit(request: &ServiceRequest) -> Result<(), Problem> {
     let uri_bytes = request.uri().path_and_query().map_or(0, |uri| uri.as_str().len());
     let bytes: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -108,7 +120,7 @@ fn write_problem(problem: &Problem, request: &HttpRequest) -> HttpResponse {
         return narrowed;
     }
     if !is_navigation(request.headers()) {
-        return problem.json_response(Some(request.path()));
+        return problem.json_response(request.path());
     }
     let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
     let shown = page::error::Problem {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Context, Cors, OptionalJsonBody, RoomPath, endpoint,
+    Context, Cors, OptionalJsonBody, RoomPath, endpoint, lag,
     problem::Problem,
     refusals,
     status::{poll, view_of},
@@ -87,6 +87,7 @@ pub(crate) async fn claim(
     request: HttpRequest,
     OptionalJsonBody(claim): OptionalJsonBody<Claim>,
 ) -> Result<HttpResponse, Problem> {
+    lag::in_time(&context)?;
     let (ticket, _) = visitor::required_to_act(&request, &context, &room)?;
     match claim_place(&room, &ticket).await? {
         Claimed::Waiting { ahead } => {

@@ -1,7 +1,7 @@
 //! Every error of the service as `application/problem+json` (RFC 9457): one table from code to status and
 //! title, and one type that handlers return.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::RangeInclusive};
 
 use actix_web::{
     HttpResponse, ResponseError,
@@ -15,10 +15,11 @@ use serde_json::{Map, Value};
 use crate::{room::settings::FieldError, store::StoreError, token::TokenError};
 
 /// Seconds after which a caller refused for lack of capacity may try again: the queues in front of the store
-/// drain in far less.
-pub const RETRY_AFTER_OVERLOAD_SECONDS: u64 = 1;
-/// Seconds after which a caller may try again when the store was out of reach: long enough not to pile up.
-pub const RETRY_AFTER_UNAVAILABLE_SECONDS: u64 = 3;
+/// drain in far less. One of these by chance, because those who are refused together shall not come back together.
+pub const RETRY_AFTER_OVERLOAD_SECONDS: RangeInclusive<u64> = 1..=3;
+/// Seconds after which a caller may try again when the store was out of reach: long enough not to pile up. By chance, as
+/// above: whoever was cut off with all the others meets a store that has just come back.
+pub const RETRY_AFTER_UNAVAILABLE_SECONDS: RangeInclusive<u64> = 3..=6;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:literal, $title:literal;)+) => {
@@ -92,7 +93,7 @@ impl Code {
     }
 
     /// Seconds for `Retry-After`, for the codes that carry one.
-    fn default_retry_after(self) -> Option<u64> {
+    fn default_retry_after(self) -> Option<RangeInclusive<u64>> {
         match self {
             Self::Overloaded | Self::RateLimited | Self::Recovering => Some(RETRY_AFTER_OVERLOAD_SECONDS),
             Self::StoreUnavailable => Some(RETRY_AFTER_UNAVAILABLE_SECONDS),
@@ -120,7 +121,7 @@ impl Problem {
             code,
             detail: detail.into(),
             fields: Map::new(),
-            retry_after_seconds: code.default_retry_after(),
+            retry_after_seconds: code.default_retry_after().map(rand::random_range),
             headers: Vec::new(),
         }
     }
@@ -177,15 +178,13 @@ impl Problem {
     }
 
     /// The document; `instance` is the path that was asked.
-    pub fn document(&self, instance: Option<&str>) -> Value {
+    pub fn document(&self, instance: &str) -> Value {
         let mut document = Map::new();
         document.insert("type".into(), self.kind().into());
         document.insert("title".into(), self.code.title().into());
         document.insert("status".into(), self.code.status_number().into());
         document.insert("detail".into(), self.detail.as_ref().into());
-        if let Some(instance) = instance {
-            document.insert("instance".into(), instance.into());
-        }
+        document.insert("instance".into(), instance.into());
         for (field, value) in &self.fields {
             // The standard members win over a field of the same name.
             document.entry(field.clone()).or_insert_with(|| value.clone());
@@ -194,7 +193,7 @@ impl Problem {
     }
 
     /// The answer for programs; `instance` is the path that was asked.
-    pub fn json_response(&self, instance: Option<&str>) -> HttpResponse {
+    pub fn json_response(&self, instance: &str) -> HttpResponse {
         let mut response = HttpResponse::build(self.code.status());
         response.content_type("application/problem+json");
         self.put_headers(response.body(self.document(instance).to_string()))
@@ -227,9 +226,10 @@ impl ResponseError for Problem {
         self.code.status()
     }
 
-    // The middleware writes it anew with the path asked, or as a page; this is what stands if it can't.
+    // The outermost layer writes every problem, with the path asked or as a page. To write it here as well would make refusals
+    // dearer, of which there are most when there is no time.
     fn error_response(&self) -> HttpResponse {
-        self.json_response(None)
+        HttpResponse::new(self.code.status())
     }
 }
 

@@ -1,8 +1,8 @@
 //! Group commit: while one batch of a room or a sale is in flight, the commands that arrive form the next one.
 //!
 //! Nobody waits for a timer. At low load a batch is one command; under load it grows until the store keeps
-//! up. The queue is bounded: past the bound a caller is told so at once instead of being made to wait for an
-//! answer that would come too late to be of use.
+//! up. The queue is bounded by its length, and by the time that whoever comes next would wait in it ([`backlog`]): past a
+//! bound a caller is told so at once instead of being made to wait for an answer that would come too late to be of use.
 //!
 //! A batch is driven by a task of its own, so that a caller that goes away (a closed connection, a timeout)
 //! takes nothing with it but its own answer: its command may still be applied. The task runs on the caller's own
@@ -11,6 +11,7 @@
 //!
 //! The [`Lane`] is the same for both; who shares a batch with whom is the matter of [`room`] and [`sale`].
 
+mod backlog;
 mod room;
 mod sale;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::{runtime::Handle, sync::oneshot};
 
+use self::backlog::Backlog;
 use super::{Store, StoreError};
 use crate::{
     clock::Clock,
@@ -36,9 +38,9 @@ use crate::{
     time::UnixMs,
 };
 
-/// The most callers that wait for one room or sale. The embedded store on an ordinary disk answers about 40 000 a
-/// second in batches, so this is a quarter of a second of work: whoever came later would rather hear "busy,
-/// try again" than wait. At some 200 bytes each it also bounds the memory, to 2 MB a room or sale.
+/// The most callers that wait for one room or sale, whatever they want. The embedded store on an ordinary disk answers
+/// about 40 000 a second in batches, so this is a quarter of a second of work; where the store is slower, the time of the
+/// wait is what turns callers away first. At some 200 bytes each it also bounds the memory, to 2 MB a room or sale.
 pub const QUEUE_MAX: usize = 10_000;
 
 /// The most commands in one batch, a run of joins counted as one. About a microsecond each in the embedded
@@ -61,6 +63,11 @@ pub trait Aggregate: Sized + Send + Sync + 'static {
         commands: Vec<Self::Command>,
     ) -> impl Future<Output = Result<Reply<Self>, StoreError>> + Send;
 
+    /// Whether a command begins something, so that its caller loses nothing by coming back. Only these are turned away
+    /// because the wait is long: what keeps or ends what somebody already has, and what the room or sale has to be told,
+    /// is worth waiting for.
+    fn begins(command: &Self::Command) -> bool;
+
     /// Whether `new` shows an earlier moment than `old`.
     fn is_older(new: &Self::View, old: &Self::View) -> bool;
 }
@@ -76,6 +83,9 @@ pub trait Queue<A: Aggregate>: Send {
 
     /// How many wait.
     fn waiting(&self) -> usize;
+
+    /// How many are asked before whoever comes now.
+    fn ahead(&self) -> usize;
 
     /// The next batch and who waits for it; none if there is nothing to send. Whoever has gone is left out.
     fn next_batch(&mut self) -> Option<(Vec<A::Command>, Self::Callers)>;
@@ -131,6 +141,7 @@ pub struct Lane<S, A: Aggregate = Room> {
 
 struct Desk<A: Aggregate> {
     queue: A::Queue,
+    backlog: Backlog,
     /// A driver task exists: it will come back for whatever is waiting.
     driven: bool,
 }
@@ -151,7 +162,7 @@ impl<S: Store> Lane<S, Sale> {
 
 impl<S: Store, A: Aggregate> Lane<S, A> {
     fn of(store: S, id: A::Id, queue: A::Queue, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
-        let desk = Mutex::new(Desk { queue, driven: false });
+        let desk = Mutex::new(Desk { queue, backlog: Backlog::default(), driven: false });
         Arc::new(Self { store, id, runtime, metrics, desk, view: ArcSwapOption::empty() })
     }
 
@@ -159,7 +170,7 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
     /// command: it may still be applied.
     ///
     /// # Errors
-    /// [`StoreError::Overloaded`] at once when the queue is full; otherwise what the store says.
+    /// [`StoreError::Overloaded`] at once when the queue is full or the wait too long; otherwise what the store says.
     pub async fn submit(self: &Arc<Self>, command: A::Command) -> Result<Answer<A>, StoreError> {
         let (reply, answer) = oneshot::channel();
         if self.enqueue(Waiter { command, reply })? {
@@ -181,9 +192,12 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
     /// Puts a command into the queue; true if a driver has to be started for it.
     fn enqueue(&self, waiter: Waiter<A>) -> Result<bool, StoreError> {
         let mut desk = self.lock();
-        if desk.queue.waiting() >= QUEUE_MAX {
+        let is_full = desk.queue.waiting() >= QUEUE_MAX;
+        let is_late = !is_full && A::begins(&waiter.command) && desk.backlog.is_too_long(desk.queue.ahead());
+        if is_full || is_late {
             drop(desk);
             self.metrics.store.overloaded.inc();
+            self.metrics.store.too_late.inc_by(u64::from(is_late));
             return Err(StoreError::Overloaded);
         }
         desk.queue.push(waiter);
@@ -192,9 +206,12 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
     }
 
     /// The next batch; none, and the driver's leave to end, if there is nothing to send.
-    fn next_batch(&self) -> Option<Batch<A>> {
+    fn next_batch(&self, now: Instant) -> Option<Batch<A>> {
         let mut desk = self.lock();
+        let before = desk.queue.ahead();
         let batch = self.counted(&mut desk.queue, A::Queue::next_batch);
+        let left = desk.queue.ahead();
+        desk.backlog.taken(now, before.saturating_sub(left), left);
         desk.driven = batch.is_some();
         batch
     }
@@ -281,9 +298,10 @@ impl<S: Store, A: Aggregate> Driver<S, A> {
     }
 
     fn next(&self) -> Option<InFlight<A>> {
-        let (commands, callers) = self.lane.next_batch()?;
+        let since = Instant::now();
+        let (commands, callers) = self.lane.next_batch(since)?;
         self.lane.metrics.store.batch_size.observe(A::Queue::count(&callers) as f64);
-        Some(InFlight { call: self.lane.call(commands), callers, since: Instant::now() })
+        Some(InFlight { call: self.lane.call(commands), callers, since })
     }
 }
 
@@ -303,6 +321,7 @@ impl<S: Store, A: Aggregate> Drop for Driver<S, A> {
         }
         let mut desk = self.lane.lock();
         desk.driven = false;
+        desk.backlog = Backlog::default();
         self.lane.counted(&mut desk.queue, A::Queue::clear);
     }
 }

@@ -85,6 +85,41 @@ async fn what_is_in_flight_is_finished_before_the_end() {
     assert_eq!(server.process().wait(SOON).code(), Some(0));
 }
 
+/// One answer with a JSON body, from a connection that is kept.
+fn answer(stream: &mut TcpStream) -> String {
+    let mut answer = String::new();
+    while !(answer.contains("\r\n\r\n") && answer.ends_with('}')) {
+        let mut bytes = [0; 4096];
+        let read = stream.read(&mut bytes).unwrap();
+        assert!(read > 0, "closed after: {answer}");
+        answer.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+    }
+    answer
+}
+
+/// To open another one costs more than the refusal.
+#[tokio::test]
+async fn who_is_refused_with_a_body_keeps_the_connection() {
+    let home = Home::in_memory().with_env("DROPGATE_LIMITS_MAX_IN_FLIGHT", "1");
+    let server = home.start();
+    server.put_room("main", json!({ "join_per_address": 0 })).await;
+    let head = "POST /v1/rooms/main/tickets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n";
+    let mut stream = connect(&server);
+    let mut ask = || {
+        stream.write_all(format!("{head}{{}}").as_bytes()).unwrap();
+        answer(&mut stream)
+    };
+    // One without its body stays at work. It may come while ours is, and be refused itself: then the next one does.
+    let mut at_work = Vec::new();
+    let refused = (0..100).find_map(|_| {
+        at_work.push(connect(&server));
+        at_work.last_mut()?.write_all(head.as_bytes()).unwrap();
+        Some(ask()).filter(|answer| answer.starts_with("HTTP/1.1 503"))
+    });
+    assert!(refused.is_some_and(|answer| answer.contains("urn:dropgate:overloaded")), "nobody was refused");
+    assert!(ask().starts_with("HTTP/1.1 503"));
+}
+
 /// Trusts whatever certificate is shown, and remembers it.
 fn trusting() -> Client {
     Client::builder().danger_accept_invalid_certs(true).tls_info(true).no_proxy().build().unwrap()

@@ -31,7 +31,7 @@ export function askGate(room, uri, cookie) {
 
 /** Opens the waiting page, as a browser does after the shop's redirect. */
 export function openPage(room) {
-  return call('page', 'GET', `/w/${room}`, { headers: { 'Accept-Encoding': 'gzip' }, statuses: [200] });
+  return call('page', 'GET', `/w/${room}`, { headers: { 'Accept-Encoding': 'gzip' }, statuses: [200], isRead: false });
 }
 
 /** Joins; comes back as told when shed, at most `tries` times. The place, or null. */

@@ -2,19 +2,21 @@
 
 import { sleep } from 'k6';
 import { Counter, Gauge } from 'k6/metrics';
-import { bearer, call } from './api.js';
+import { bearer, call, look } from './api.js';
 import { adminKey, keep } from './settings.js';
 
 const admin = bearer(adminKey);
 
 /** Units that the books can't account for. Every script holds this at 0. */
 export const booksWrong = new Counter('books_wrong');
-/** Entries above what the rate allows. Every script holds this at 0. */
+/** Entries and calls above what the rate allows. Every script holds this at 0. */
 export const overAdmission = new Counter('over_admission');
+/** Runs whose end was looked at: without it the two above would hold where nothing was compared. */
+const concluded = new Counter('concluded');
 const sold = new Gauge('server_sold');
 const enteredAtServer = new Gauge('server_entered');
 
-/** Makes the room, the sale if `items` are given, and the key. Call it in `setup`. */
+/** Makes the room, the sale if one is given, and the key. Call it in `setup`. */
 export function prepare(script, { room = {}, sale } = {}) {
   const id = `k6-${script}-${Date.now().toString(36)}`;
   const base = {
@@ -25,22 +27,41 @@ export function prepare(script, { room = {}, sale } = {}) {
     claim_window_seconds: 30,
   };
   const document = { ...base, ...room };
-  call('put room', 'PUT', `/v1/rooms/${id}`, { body: document, headers: admin, statuses: [201] });
+  made(call('put room', 'PUT', `/v1/rooms/${id}`, { body: document, headers: admin, statuses: [201] }));
   const stage = { room: id, rules: read(id), started: Date.now() };
   if (sale) {
     const saleDocument = { id, name: `k6 ${script}`, requires_pass: sale.pass ? [id] : [], ...sale.document };
-    call('put sale', 'PUT', `/v1/sales/${id}`, { body: saleDocument, headers: admin, statuses: [201] });
+    made(call('put sale', 'PUT', `/v1/sales/${id}`, { body: saleDocument, headers: admin, statuses: [201] }));
     stage.sale = id;
     stage.total = saleDocument.items.reduce((sum, item) => sum + item.total, 0);
-    const key = call('make key', 'POST', '/v1/keys', {
-      body: { name: id, scopes: ['shop', 'read'], sales: [id] },
-      headers: admin,
-      statuses: [201],
-    }).json();
+    const body = { name: id, scopes: ['shop', 'read'], sales: [id] };
+    const key = made(call('make key', 'POST', '/v1/keys', { body, headers: admin, statuses: [201] })).json();
     stage.keyId = key.id;
     stage.shopKey = key.secret;
   }
+  everywhere(stage);
   return stage;
+}
+
+/** An answer without which there is no run. */
+function made(response) {
+  if (response.status !== 201) throw new Error('what the run stands on could not be made: see above');
+  return response;
+}
+
+/** An instance that was not seen for so long is taken for gone. */
+const GONE_MS = 5000;
+
+/** Waits until each instance serves what was made: they follow each other within a second. */
+function everywhere({ room, sale }) {
+  for (let tries = 0; tries < 40; tries += 1) {
+    const { instances } = call('instances', 'GET', '/v1/instances', { headers: admin, statuses: [200] }).json();
+    const latest = Math.max(...instances.map((instance) => Date.parse(instance.last_seen_at)));
+    const alive = instances.filter((instance) => latest - Date.parse(instance.last_seen_at) < GONE_MS);
+    if (alive.length === 1 || alive.every(({ rooms, sales }) => room in rooms && (!sale || sale in sales))) return;
+    sleep(0.25);
+  }
+  throw new Error('not every instance has taken over the room and the sale of this run');
 }
 
 function read(room) {
@@ -49,11 +70,16 @@ function read(room) {
 
 /** Checks the books and the rate, then deletes what `prepare` made. Call it in `teardown`. */
 export function conclude(stage) {
-  const { entered } = figures(stage.room);
-  enteredAtServer.add(entered);
-  // The observer holds every window against the bound; this is the whole run, for scripts without one as well.
-  overAdmission.add(Math.max(0, Math.ceil(entered - permitted(stage.rules, Date.now() - stage.started))));
+  const now = figures(stage.room);
+  // Where the figures had other names, nothing at all would have been compared.
+  look('the metrics tell of the room', now);
+  if (now) {
+    enteredAtServer.add(now.entered);
+    // The observer holds every window against the bounds; this is the whole run, for scripts without one as well.
+    hold(stage.rules, { asked: stage.started, entered: 0, called: 0 }, { ...now, told: Date.now() });
+  }
   if (stage.sale) sold.add(checkBooks(stage));
+  if (now) concluded.add(1);
   if (keep) {
     console.log(`kept: room ${stage.room}${stage.sale ? ' and its sale' : ''}`);
     return;
@@ -110,47 +136,69 @@ function checkBooks(stage) {
   }
   for (const item of view.items) {
     for (const column of ['total', 'available', 'held', 'sold']) {
-      const difference = Math.abs((told[item.sku] || {})[column] - item[column]);
-      if (difference !== 0) console.error(`${item.sku}: the events say ${told[item.sku]?.[column]} ${column}, the sale ${item[column]}`);
-      wrong += difference || 0;
+      const said = (told[item.sku] || {})[column] || 0;
+      if (said !== item[column]) console.error(`${item.sku}: the events say ${said} ${column}, the sale ${item[column]}`);
+      // Fewer than none is a unit sold twice, however well the sum comes out.
+      wrong += Math.abs(said - item[column]) + Math.max(0, -item[column]);
     }
     if (item.available + item.held + item.sold !== item.total) wrong += 1;
   }
+  // Nobody restocks here.
+  const total = view.items.reduce((sum, item) => sum + item.total, 0);
+  if (total !== stage.total) console.error(`there were ${stage.total} units, and the sale says ${total}`);
+  wrong += Math.abs(total - stage.total);
   booksWrong.add(wrong);
   return view.items.reduce((sum, item) => sum + item.sold, 0);
 }
 
-/** A room's counters, from the metrics. */
+/** A room's counters, from the metrics: who entered, and who was called and has not lapsed. Null where they are not told. */
 function figures(room) {
-  const text = call('metrics', 'GET', '/metrics', { headers: admin, statuses: [200] }).body;
-  const value = (name) => Number(new RegExp(`^dropgate_room_${name}\\{room="${room}"\\} (\\d+)$`, 'm').exec(text)?.[1]);
-  return { entered: value('entered') || 0 };
+  const response = call('metrics', 'GET', '/metrics', { headers: admin, statuses: [200] });
+  if (response.status !== 200) return null;
+  const value = (name) => Number(new RegExp(`^dropgate_room_${name}\\{room="${room}"\\} (\\d+)$`, 'm').exec(response.body)?.[1]);
+  const [entered, head, lapsed] = ['entered', 'head', 'lapsed'].map(value);
+  return entered >= 0 && head >= 0 && lapsed >= 0 ? { entered, called: head - lapsed } : null;
 }
 
 /** The most samples kept: over eight minutes of them, longer than any window worth watching. */
 const SAMPLES_MAX = 2000;
 const samples = [];
 
-/** The most that may enter within so many milliseconds, whichever they are. */
-function permitted(rules, ms) {
+/** How old the figures of an instance may be while another one does the work. */
+const STALE_MS = 1000;
+
+/** Counts what happened from one sample to a later one beyond what the rate allows in that time, whichever the time. */
+function hold(rules, before, after) {
   const { rate_per_minute: rate, burst, overcall, claim_window_seconds: window } = rules;
-  // One second of the rate where the room leaves its burst to us, and what may be called in advance.
-  const slack = (burst || Math.max(1, Math.ceil(rate / 60))) + overcall * (rate / 60) * window;
-  return (rate / 60000) * ms + slack;
+  const permits = (rate / 60000) * (after.told - before.asked);
+  // One second of the rate where the room leaves its burst to us.
+  const spare = burst || Math.max(1, Math.ceil(rate / 60));
+  // Those called in advance may all enter at once. A call needs a permit, and one that lapses gives it back: no more are
+  // called than that, whether they enter or not.
+  const most = {
+    entered: permits + spare + overcall * (rate / 60) * window,
+    called: permits + spare + (rate / 60000) * STALE_MS,
+  };
+  for (const [what, allowed] of Object.entries(most)) {
+    const excess = Math.ceil(after[what] - before[what] - allowed);
+    if (excess <= 0) continue;
+    console.error(`${after[what] - before[what]} ${what} in ${after.told - before.asked} ms, and ${Math.floor(allowed)} may be`);
+    overAdmission.add(excess);
+    return false;
+  }
+  return true;
 }
 
-/** One look at the entries, held against every earlier one: a scenario of one virtual user for the whole run. */
+/** One look at the figures, held against every earlier one: a scenario of one virtual user for the whole run. */
 export function observe(stage) {
   const asked = Date.now();
-  const { entered } = figures(stage.room);
-  const told = Date.now();
-  let most = 0;
-  for (const sample of samples) {
-    most = Math.max(most, entered - sample.entered - permitted(stage.rules, told - sample.asked));
+  const now = figures(stage.room);
+  if (now) {
+    const told = Date.now();
+    samples.every((sample) => hold(stage.rules, sample, { ...now, told }));
+    samples.push({ ...now, asked });
+    if (samples.length > SAMPLES_MAX) samples.shift();
   }
-  if (most > 0) overAdmission.add(Math.ceil(most));
-  samples.push({ asked, entered });
-  if (samples.length > SAMPLES_MAX) samples.shift();
   sleep(0.25);
 }
 
@@ -163,9 +211,13 @@ export const observer = (duration) => ({
   gracefulStop: '5s',
 });
 
+/** So many wrong answers tell all there is to tell: the run ends. */
+const HOPELESS = 1000;
+
 /** Thresholds that hold whatever the load. */
 export const always = {
-  wrong_answers: ['count==0'],
+  wrong_answers: ['count==0', { threshold: `count<${HOPELESS}`, abortOnFail: true }],
   books_wrong: ['count==0'],
   over_admission: ['count==0'],
+  concluded: ['count==1'],
 };

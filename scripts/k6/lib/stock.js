@@ -10,21 +10,23 @@ export const limited = new Counter('limit_exceeded');
 export const tooLate = new Counter('paid_too_late');
 export const walkedAway = new Counter('walked_away');
 
-/** Reserves one unit of `sku`: with a pass as its holder, or else as the shop for `buyer`. Null if refused. */
-export function reserve(stage, { sku, key, pass, buyer, tags }) {
+/** Asks for one unit of `sku`: with a pass as its holder, or else as the shop for `buyer`. The answer, counted. */
+export function want(stage, { sku, key, pass, buyer }) {
   const who = pass ? { 'X-Dropgate-Pass': pass } : bearer(stage.shopKey);
   const response = call('reserve', 'POST', `/v1/sales/${stage.sale}/reservations`, {
     body: { lines: [{ sku, quantity: 1 }], ...(pass ? {} : { buyer }) },
     headers: { ...who, 'Idempotency-Key': key },
     statuses: [201, 409],
-    tags,
   });
-  if (response.status === 201) {
-    reserved.add(1);
-    return response.json();
-  }
+  if (response.status === 201) reserved.add(1);
   if (response.status === 409) (response.json().type.endsWith('sold_out') ? soldOut : limited).add(1);
-  return null;
+  return response;
+}
+
+/** Reserves as `want` does. The reservation, or null if refused. */
+export function reserve(stage, wanted) {
+  const response = want(stage, wanted);
+  return response.status === 201 ? response.json() : null;
 }
 
 /** The buyer leaves for the payment provider. */

@@ -3,11 +3,11 @@
 
 const folder = __ENV.RESULTS || '.';
 
-/** The `handleSummary` of a script: `rows` may add lines of its own, `steps` figures. */
-export function summarise(script, { rows = () => [], steps = () => undefined } = {}) {
+/** The `handleSummary` of a script: `rows` may add lines of its own, `steps` figures, `failures` what else does not hold. */
+export function summarise(script, { rows = () => [], steps = () => undefined, failures = () => [] } = {}) {
   return (data) => {
     const results = collect(script, data);
-    const failed = [...broken(data), ...uncounted(results.counts)];
+    const failed = [...broken(data), ...uncounted(results.counts), ...failures(data)];
     const lines = [...table(results), ...rows(data), '', ...verdict(data, failed), ''];
     return {
       stdout: `${lines.join('\n')}\n`,
@@ -33,15 +33,15 @@ const cell = (text, width) => String(text).padStart(width);
 const ms = (value) => (value === undefined ? '–' : value.toFixed(value < 10 ? 2 : 1));
 
 function table(results) {
-  const lines = ['', `${results.script}: ${results.requests} requests in ${results.seconds.toFixed(1)} s, ${results.per_second?.toFixed(0)} a second`, ''];
-  lines.push(`  ${'call'.padEnd(10)}${['p50', 'p95', 'p99', 'max'].map((name) => cell(`${name} ms`, 10)).join('')}`);
-  for (const [name, values] of Object.entries(results.calls)) {
-    if (!values.max && !values.med) continue;
+  const lines = ['', `${results.script}: ${results.requests} requests in ${results.seconds.toFixed(1)} s, ${results.per_second?.toFixed(0)} a second`];
+  const calls = Object.entries(results.calls).filter(([, values]) => values.max || values.med);
+  if (calls.length > 0) lines.push('', `  ${'call'.padEnd(10)}${['p50', 'p95', 'p99', 'max'].map((name) => cell(`${name} ms`, 10)).join('')}`);
+  for (const [name, values] of calls) {
     const columns = [values.med, values['p(95)'], values['p(99)'], values.max];
     lines.push(`  ${name.padEnd(10)}${columns.map((value) => cell(ms(value), 10)).join('')}`);
   }
-  lines.push('', ...Object.entries(results.counts).map(([name, count]) => `  ${name.replace(/_/g, ' ').padEnd(24)}${cell(count, 10)}`));
-  return lines;
+  const counts = Object.entries(results.counts).sort(([one], [other]) => one.localeCompare(other));
+  return [...lines, '', ...counts.map(([name, count]) => `  ${name.replace(/_/g, ' ').padEnd(24)}${cell(count, 10)}`)];
 }
 
 function thresholds(data) {
@@ -52,9 +52,15 @@ function thresholds(data) {
 
 const broken = (data) => thresholds(data).filter(({ ok }) => !ok).map(({ metric, condition }) => `${metric}: ${condition}`);
 
-/** Visitors let in whom the server did not count: then its count is not what the rate was held against. */
-function uncounted({ entered = 0, server_entered: counted = 0 }) {
-  return entered > counted ? [`entered: ${entered} visitors were let in, and the server counts ${counted}`] : [];
+/**
+ * What was promised and the server does not count: visitors let in, so that its count is not what the rate was held against,
+ * and units that were paid for.
+ */
+function uncounted({ entered = 0, server_entered: counted = 0, confirmed = 0, server_sold: sold = 0 }) {
+  return [
+    ...(entered > counted ? [`entered: ${entered} visitors were let in, and the server counts ${counted}`] : []),
+    ...(confirmed > sold ? [`confirmed: ${confirmed} were told that they have bought, and the server counts ${sold}`] : []),
+  ];
 }
 
 function verdict(data, failed) {

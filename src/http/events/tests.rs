@@ -220,7 +220,8 @@ async fn a_reader_for_whom_there_is_no_place_is_told_to_come_again() {
     let places: Vec<_> = std::iter::from_fn(|| bench.context.waiters.enter()).collect();
     let query = format!("?after={}&wait=25", cursor(&bench, 2));
     let refused = timeout(SOON, events(&bench, &query)).await.unwrap();
-    assert_eq!((refused.status, refused.header("retry-after")), (503, "1"), "{}", refused.body);
+    assert_eq!(refused.status, 503, "{}", refused.body);
+    assert!(!refused.header("retry-after").is_empty());
     assert_eq!(events(&bench, query.split('&').next().unwrap()).await.status, 200, "who does not wait needs no place");
     drop(places);
 }

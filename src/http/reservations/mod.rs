@@ -20,6 +20,7 @@ use self::{answer::Reservation, ask::Wanted};
 use super::{
     Context, Cors, JsonBody, SalePath, endpoint,
     idempotency::{IdempotencyKey, Names},
+    lag,
     problem::Problem,
     sale_refusals,
     tickets::private,
@@ -69,6 +70,7 @@ pub(crate) async fn reserve(
     key: IdempotencyKey,
     JsonBody(wanted): JsonBody<Wanted>,
 ) -> Result<HttpResponse, Problem> {
+    lag::in_time(&context)?;
     let wanted = wanted.read()?;
     let buyer = buyer::of(&request, &context, &sale, wanted.buyer.clone()).await?;
     let id = key.names(Names::Reservation, &sale.id, &buyer.scope);

@@ -1,10 +1,15 @@
 //! The manners of every address: methods, bodies, errors.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use actix_web::test::TestRequest;
 use rstest::rstest;
 
 use super::*;
-use crate::http::limits::{BODY_MAX_BYTES, HEADERS_MAX_BYTES};
+use crate::http::{
+    lag,
+    limits::{BODY_MAX_BYTES, HEADERS_MAX_BYTES, LATE_AFTER},
+};
 
 #[actix_web::test]
 async fn an_unknown_address_is_a_problem() {
@@ -104,11 +109,32 @@ async fn too_many_at_work_are_shed_at_once() {
     let limit = i64::try_from(bench.context.bounds.in_flight).unwrap();
     let in_flight = &bench.context.instance.metrics.http.in_flight;
     in_flight.inc_by(limit);
-    let shed = bench.get("/v1/rooms/main/status").await;
-    assert_problem(&shed, 503, "overloaded");
-    assert_eq!(shed.header("retry-after"), "1");
+    let mut told = BTreeSet::new();
+    for _ in 0..100 {
+        let shed = bench.get("/v1/rooms/main/status").await;
+        assert_problem(&shed, 503, "overloaded");
+        told.insert(shed.header("retry-after").to_owned());
+    }
+    assert_eq!(Vec::from_iter(told), ["1", "2", "3"], "those who are refused together come back together");
     in_flight.dec_by(limit);
     assert_eq!(bench.get("/v1/rooms/main/status").await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_late_worker_refuses_what_is_dear_and_serves_the_rest() {
+    let bench = Bench::with_room(json!({})).await;
+    let joined = bench.post("/v1/rooms/main/tickets", json!({})).await;
+    let ticket = joined.body["ticket"].as_str().unwrap();
+    let claim = || TestRequest::post().uri("/v1/rooms/main/passes").insert_header(("X-Dropgate-Ticket", ticket));
+    lag::tests::pretend(LATE_AFTER * 2);
+    let refused = bench.send(Surface::All, claim()).await;
+    assert_problem(&refused, 503, "overloaded");
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(bench.context.instance.metrics.http.late.get(), 1);
+    assert_eq!(bench.get("/v1/rooms/main/status").await.status, 200);
+    assert_eq!(bench.post("/v1/rooms/main/tickets", json!({})).await.status, 201);
+    lag::tests::pretend(Duration::ZERO);
+    assert_eq!(bench.send(Surface::All, claim()).await.status, 200);
 }
 
 #[actix_web::test]

@@ -23,6 +23,10 @@ impl Aggregate for Room {
         Ok(Reply { now: reply.now, view: reply.view, outcomes: reply.outcomes })
     }
 
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Join { .. } | Command::Claim { .. } | Command::Admit { .. } | Command::Look { .. })
+    }
+
     fn is_older(new: &View, old: &View) -> bool {
         let age = |view: &View| (view.term, view.epoch, view.now);
         age(new) < age(old)
@@ -60,6 +64,10 @@ impl Queue<Room> for RoomQueue {
     }
 
     fn waiting(&self) -> usize {
+        self.0.len()
+    }
+
+    fn ahead(&self) -> usize {
         self.0.len()
     }
 

@@ -53,6 +53,10 @@ impl Aggregate for Sale {
         Ok(Reply { now: reply.now, view: reply.header.map(Arc::new), outcomes: reply.outcomes })
     }
 
+    fn begins(command: &Command) -> bool {
+        matches!(command, Command::Reserve(_) | Command::Look { .. })
+    }
+
     fn is_older(new: &Header, old: &Header) -> bool {
         let age = |header: &Header| (header.born, header.term, header.version, header.seq, header.now);
         age(new) < age(old)
@@ -178,6 +182,11 @@ impl Queue<Sale> for SaleQueue {
 
     fn waiting(&self) -> usize {
         self.waiting.len() + self.again.len()
+    }
+
+    /// Without those who ask again, and who are bounded by [`PENDING_MAX_MS`]: of what others want there may be enough.
+    fn ahead(&self) -> usize {
+        self.waiting.len()
     }
 
     fn next_batch(&mut self) -> Option<(Vec<Command>, Vec<Caller>)> {

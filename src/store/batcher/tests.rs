@@ -2,6 +2,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     pin::Pin,
     sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+    time::Duration,
 };
 
 use futures_util::{FutureExt, future::join_all};
@@ -229,6 +230,28 @@ async fn past_the_bound_a_caller_is_told_at_once() {
     assert_eq!(positions, (1..=QUEUE_MAX as u64).collect());
     assert_eq!(position(lane.submit(JOIN).await), QUEUE_MAX as u64 + 1);
     assert_eq!(metrics.store.queue_depth.get(), 0);
+}
+
+#[tokio::test]
+async fn whoever_would_wait_too_long_is_told_at_once_but_what_somebody_has_is_kept() {
+    let (lane, metrics) = lane(&Fake::new(0));
+    // As if a driver were there: the batches are taken here, at times of ours.
+    lane.lock().driven = true;
+    let waiting = queue(&lane, (0..1_000).map(look)).await;
+    let start = Instant::now();
+    // A batch a second: the 488 behind the second one have as good as two seconds to wait.
+    let mut taken =
+        [0, 1].map(|second| lane.next_batch(start + Duration::from_secs(second))).into_iter().collect::<Vec<_>>();
+    let refused = lane.submit(look(1)).now_or_never().expect("made to wait");
+    assert_eq!(refused.unwrap_err(), StoreError::Overloaded);
+    assert_eq!((metrics.store.overloaded.get(), metrics.store.too_late.get()), (1, 1));
+    let place = Place { epoch: 1, position: 1 };
+    let kept = queue(&lane, [Command::Leave { place }, Command::Tick]).await;
+    // Once a batch has taken all, everybody is let in again.
+    taken.extend([2, 3].map(|second| lane.next_batch(start + Duration::from_secs(second))));
+    assert_eq!(lane.lock().queue.waiting(), 0);
+    queue(&lane, [look(1)]).await;
+    drop((waiting, kept, taken));
 }
 
 #[tokio::test]

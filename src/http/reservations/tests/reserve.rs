@@ -1,4 +1,5 @@
 use super::*;
+use crate::http::{lag::tests::pretend, limits::LATE_AFTER};
 
 #[actix_web::test]
 async fn a_shop_reserves_and_is_told_all_of_it() {
@@ -121,6 +122,17 @@ async fn outside_its_hours_a_sale_sells_nothing() {
     assert_eq!(counter.reserve("k", body.clone()).await.status, 201);
     counter.bench.pass_ms(3_600_000);
     assert_problem(&counter.reserve("k2", body).await, 403, "sale_closed");
+}
+
+#[actix_web::test]
+async fn a_late_worker_takes_nothing_new_and_finishes_what_was_begun() {
+    let counter = Counter::open().await;
+    let hold = counter.hold("k", 1).await;
+    pretend(LATE_AFTER * 2);
+    let refused = counter.reserve("k2", json!({ "lines": [{ "sku": "shoe", "quantity": 1 }] })).await;
+    assert_problem(&refused, 503, "overloaded");
+    assert_eq!(counter.as_shop(&hold, "confirm", json!({ "order": "1" })).await.status, 200);
+    assert_eq!(counter.shoes().await, (9, 0, 1));
 }
 
 #[actix_web::test]

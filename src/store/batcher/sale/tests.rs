@@ -222,3 +222,14 @@ async fn the_header_never_goes_back_and_goes_with_the_sale() {
     assert_eq!(lane.submit(look(1)).await.unwrap().outcome, Outcome::Refused(Refusal::UnknownSale));
     assert_eq!(lane.header(), None);
 }
+
+#[test]
+fn only_a_buyer_who_begins_may_be_turned_away_for_the_waits_sake() {
+    assert!(Sale::begins(&reserve(1, "red", 1)) && Sale::begins(&look(1)));
+    let kept = [Command::Tick, Command::Items, Command::Events { after: 0, term: 0, limit: 1 }];
+    let id = ReservationId(1);
+    let held = [Command::Paying { id }, Command::Release { id }, Command::Extend { id, seconds: 1, key: None }];
+    for command in kept.into_iter().chain(held) {
+        assert!(!Sale::begins(&command), "{command:?}");
+    }
+}
