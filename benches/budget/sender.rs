@@ -19,9 +19,10 @@ use nix::sys::{
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
 
-/// Connections: as many as the most that wrk has here. A request that is due while all wait for answers waits for the
-/// first that is free, and its wait counts: opening more in the middle of a pause would make it longer.
-const CONNECTIONS: usize = 256;
+/// Connections: a tenth of a second's requests, so that those who wait for the store leave some to those who don't. A
+/// request that is due while all wait for answers waits for the first that is free, and its wait counts: opening more in
+/// the middle of a pause would make it longer.
+const CONNECTIONS: usize = 2_048;
 
 /// Connections that requests which are not paced share: more would only wait in the server.
 const CONNECTIONS_UNPACED: usize = 64;

@@ -1,8 +1,13 @@
 //! Minutes of everything at once, and no pause in it: polls, joins and reservations at a fixed rate while calls lapse,
 //! holds expire and the journal is rewritten.
 
-use std::time::Duration;
+use std::{
+    fs::File,
+    io::Write as _,
+    time::{Duration, Instant},
+};
 
+use hdrhistogram::Histogram;
 use serde_json::json;
 
 use super::{
@@ -11,7 +16,7 @@ use super::{
     paths::fill,
     report::{Pauses, Report, Row},
     sender::{Arrivals, Pace, Stream, send},
-    server::Server,
+    server::{Server, folder},
 };
 
 /// The longest that anybody may wait.
@@ -26,6 +31,7 @@ const WAITING: u64 = 100_000;
 /// The soak, on the store on disk: the one with most to pause for.
 pub async fn of(duration: Duration, effort: Effort, report: &mut Report) {
     pauses_of_the_machine(effort, report);
+    pauses_of_the_disk(effort, report);
     let server = Server::on_file();
     // Calls that nobody claims, and holds that nobody pays: both end all the time.
     server.make_room("line", &json!({"rate_per_minute": 6_000, "claim_window_seconds": 30})).await;
@@ -42,6 +48,31 @@ pub async fn of(duration: Duration, effort: Effort, report: &mut Report) {
     for (what, arrivals) in ["status", "join", "reserve"].into_iter().zip(&arrivals) {
         row(what, rate, duration, arrivals, report);
     }
+}
+
+/// How long the disk takes at most to keep what a commit writes, with nothing else running: no answer that waits for it is
+/// sooner.
+fn pauses_of_the_disk(effort: Effort, report: &mut Report) {
+    let commit = vec![7; 65_536];
+    let folder = folder();
+    let mut file = File::create(folder.path().join("written")).expect("the folder can be written");
+    let mut syncs = Histogram::<u64>::new(3).expect("three digits are allowed");
+    let started = Instant::now();
+    while started.elapsed() < effort.each * effort.rounds {
+        let began = Instant::now();
+        file.write_all(&commit).and_then(|()| file.sync_data()).expect("the disk takes it");
+        syncs.record(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)).expect("it grows");
+    }
+    let ms = |micros: u64| micros as f64 / 1000.0;
+    let at = |quantile| ms(syncs.value_at_quantile(quantile));
+    report.row(Row {
+        what: "pauses of the disk itself: 64 kB written and synced".to_owned(),
+        measure: "ms at most".to_owned(),
+        figure: ms(syncs.max()).into(),
+        budget: None,
+        at_most: true,
+        note: format!("p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms", at(0.5), at(0.99), at(0.999)),
+    });
 }
 
 fn row(what: &str, rate: f64, duration: Duration, arrivals: &Arrivals, report: &mut Report) {
