@@ -15,6 +15,7 @@ use self::{
 };
 use crate::{
     Effort,
+    bare::Answer,
     load::{Ask, Median, Sample, interleaved},
     memory::hour,
     paths::reservations,
@@ -39,12 +40,8 @@ pub async fn on_redis(effort: Effort, report: &mut Report) {
     join(effort, &site, report).await;
     let call = Overheard::listen(&site.server, redis(&site)).await;
     let batch = reserve(effort, &site, &call, report).await;
-    let Site { server, redis } = site;
-    // Its ticks are none of what is measured next.
-    drop(server);
-    let redis = redis.expect("it is a site on Redis");
-    bare(effort, &redis, &batch, &call, report).await;
-    decr(&redis, report);
+    bare(effort, &site, &batch, &call, report).await;
+    decr(redis(&site), report);
 }
 
 fn redis(site: &Site) -> &Redis {
@@ -60,10 +57,10 @@ async fn join(effort: Effort, site: &Site, report: &mut Report) {
     report.rates("join, with Redis", &ours, &yardstick, JOIN_LEAST);
 }
 
-/// What Redis spends on a reservation that came through HTTP, and how many shared a call.
+/// How many reservations share a call, and what is answered to one.
 struct Batch {
-    cpu_us: Median,
     size: f64,
+    answer: Answer,
 }
 
 async fn reserve(effort: Effort, site: &Site, call: &Overheard, report: &mut Report) -> Batch {
@@ -95,10 +92,7 @@ async fn reserve(effort: Effort, site: &Site, call: &Overheard, report: &mut Rep
         against(what, budget, &ours, &unbatched, report);
         batch.extend(ours);
     }
-    Batch {
-        cpu_us: Median::of(batch.iter().map(|sample| sample.redis_us)),
-        size: 1.0 / Median::of(batch.iter().map(|sample| sample.redis_calls)).value,
-    }
+    Batch { size: 1.0 / Median::of(batch.iter().map(|sample| sample.redis_calls)).value, answer }
 }
 
 /// What batching brings.
@@ -125,45 +119,66 @@ async fn held(server: &Server) -> u64 {
     view["items"][0]["held"].as_u64().expect("an operator sees the numbers")
 }
 
-/// Scripts called by a client that does nothing else, with as many reservations a call as the server sent.
-async fn bare(effort: Effort, redis: &Redis, batch: &Batch, call: &Overheard, report: &mut Report) {
+/// Scripts called bare, with as many reservations a call as the server sends, in turn with the server itself. A bare handler
+/// is loaded meanwhile as the server is otherwise: a processor takes longer for the same where its neighbour is busy too.
+async fn bare(effort: Effort, site: &Site, batch: &Batch, call: &Overheard, report: &mut Report) {
+    let redis = redis(site);
     let k = (batch.size.round() as usize).max(1);
-    let before = held(&Server::on_redis(&redis.url())).await;
-    let (mut least_us, mut own_us) = (Vec::new(), Vec::new());
-    let (mut n, mut calls) = (0_u64, 0_u64);
+    let ask = reservations("drop", "kite");
+    let company = Server::bare(&batch.answer);
     let least = least();
+    let (mut n, mut own_calls, mut came) = (0_u64, 0_u64, 0.0);
     let mut caller = Caller::new(std::process::id(), 0);
-    for _ in 0..=effort.rounds {
-        let (cpu, _) = redis.drive(effort.each, |connection| {
-            let mut call = least.prepare_invoke();
-            LEAST_KEYS.iter().for_each(|key| _ = call.key(*key));
-            for _ in 0..k {
-                n += 1;
-                call.arg(format!("{n:032x}")).arg(format!("bare-{n}"));
-            }
-            let told: String = call.invoke(connection).expect("a script");
-            assert!(!told.contains("sold_out"), "the yardstick sells");
+    let before = held(&site.server).await;
+    let mut rounds = Vec::new();
+    for round in 0..=effort.rounds {
+        let ours = site.measure(&ask, effort.each);
+        came += ours.per_second * ours.seconds;
+        let own = beside(&company, &ask, effort, || {
+            redis.drive(effort.each, |connection| {
+                own_calls += 1;
+                call.call(&mut caller, k).exec(connection).expect("a script");
+            })
         });
-        least_us.push(cpu / k as f64);
-        let (cpu, _) = redis.drive(effort.each, |connection| {
-            calls += 1;
-            call.call(&mut caller, k).exec(connection).expect("a script");
+        let least = beside(&company, &ask, effort, || {
+            redis.drive(effort.each, |connection| {
+                let mut call = least.prepare_invoke();
+                LEAST_KEYS.iter().for_each(|key| _ = call.key(*key));
+                for _ in 0..k {
+                    n += 1;
+                    call.arg(format!("{n:032x}")).arg(format!("bare-{n}"));
+                }
+                let told: String = call.invoke(connection).expect("a script");
+                assert!(!told.contains("sold_out"), "the yardstick sells");
+            })
         });
-        own_us.push(cpu / k as f64);
+        if round > 0 {
+            rounds.push([ours.redis_us, own.0 / k as f64, least.0 / k as f64]);
+        }
     }
-    let (granted, asked) = (held(&Server::on_redis(&redis.url())).await - before, calls * k as u64);
-    assert_eq!(granted, asked, "the script called bare grants");
-    for (what, script) in [("the least script", least_us), ("our own script", own_us)] {
-        let script = Median::of(script.into_iter().skip(1));
+    let granted = (held(&site.server).await - before) as f64;
+    assert!(granted >= came + (own_calls * k as u64) as f64, "the script called bare grants");
+    for (what, place) in [("our own script", 1), ("the least script", 2)] {
+        let of = |place: usize| Median::of(rounds.iter().map(|round| round[place])).value;
         report.row(Row {
             what: format!("Redis a reservation, against {what} called bare"),
             measure: "multiple of its processor time".to_owned(),
-            figure: Median { value: batch.cpu_us.value / script.value, spread: batch.cpu_us.spread + script.spread },
-            budget: Some(REDIS_MOST),
+            figure: Median::of(rounds.iter().map(|round| round[0] / round[place])),
+            budget: (place == 1).then_some(REDIS_MOST),
             at_most: true,
-            note: format!("{:.1} against {:.1} µs, {k} a call", batch.cpu_us.value, script.value),
+            note: format!("{:.1} against {:.1} µs, {k} a call", of(0), of(place)),
         });
     }
+}
+
+/// Does something while a handler is loaded.
+fn beside<T>(company: &Server, ask: &Ask, effort: Effort, act: impl FnOnce() -> T) -> T {
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| ask.measure(company, effort.each));
+        let done = act();
+        load.join().expect("the handler answers");
+        done
+    })
 }
 
 /// The least that Redis can do at all.
