@@ -52,9 +52,13 @@ async fn join(effort: Effort, site: &Site, report: &mut Report) {
     let path = "/v1/rooms/line/tickets";
     let request = site.server.request(Method::POST, path).json(&json!({}));
     let bare = Server::bare(&site.server.answer(request).await);
-    let ask = Ask::post(path, "{}");
-    let [ours, yardstick] = interleaved(effort, || site.measure(&ask, effort.each), || ask.measure(&bare, effort.each));
-    report.rates("join, with Redis", &ours, &yardstick, JOIN_LEAST);
+    // Over more connections more joins share a call, as in a crowd.
+    for connections in [64, 256] {
+        let ask = Ask::post(path, "{}").over(connections);
+        let [ours, yardstick] =
+            interleaved(effort, || site.measure(&ask, effort.each), || ask.measure(&bare, effort.each));
+        report.rates(&format!("join, with Redis, {connections} connections"), &ours, &yardstick, JOIN_LEAST);
+    }
 }
 
 /// How many reservations share a call, and what is answered to one.
