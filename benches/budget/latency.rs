@@ -102,6 +102,7 @@ fn at(
         p99: answered(0.99),
         p999: answered(0.999),
         late: in_ms(&rounds, |round| round.late.value_at_quantile(0.99)),
+        refused: rounds.iter().map(|round| round.refused).sum(),
     };
     report.latency(latency.clone());
     latency

@@ -54,6 +54,8 @@ pub struct Latency {
     pub p999: Median,
     /// The p99 of how late the sender itself was.
     pub late: Median,
+    /// How many requests were refused for being too much, in all rounds.
+    pub refused: u64,
 }
 
 /// The same path while something grows.
@@ -222,7 +224,7 @@ impl Latency {
     fn line(&self) -> String {
         let ms = |median: Median| format!("{:.2} ms ± {:.0} %", median.value, median.spread * 100.0);
         let (p50, p99, p999) = (ms(self.p50), ms(self.p99), ms(self.p999));
-        let late = format!("p99 of the sender's own delay: {:.2} ms", self.late.value);
+        let late = format!("p99 of the sender's own delay: {:.2} ms; {} refused", self.late.value, self.refused);
         format!("| {} | {:.0} | {p50} | {p99} | {p999} | {late} |", self.what, self.per_second)
     }
 }

@@ -68,6 +68,8 @@ pub struct Arrivals {
     pub late: Histogram<u64>,
     /// From the beginning to the last answer.
     pub took: Duration,
+    /// How many were told 503: the server had more to do than it could do in time. Their answers are none of those above.
+    pub refused: u64,
 }
 
 impl<'a> Stream<'a> {
@@ -82,7 +84,7 @@ impl Arrivals {
         // With its bounds said: one that grows by itself does not grow for `saturating_record`, and would show every
         // pause as two milliseconds.
         let empty = || Histogram::new_with_bounds(1, LONGEST_MICROS, 3).expect("three digits are allowed");
-        Self { answered: empty(), late: empty(), took: Duration::ZERO }
+        Self { answered: empty(), late: empty(), took: Duration::ZERO, refused: 0 }
     }
 
     /// Answers a second.
@@ -113,7 +115,8 @@ impl Pace {
 /// Sends all streams side by side to `address`, a host and a port.
 ///
 /// # Panics
-/// An answer was an error or did not come, or the machine does not keep up with the rate.
+/// An answer was an error other than 503 or did not come, one of a count was refused, or the machine does not keep up with
+/// the rate.
 pub fn send(address: &str, streams: &mut [Stream<'_>]) -> Vec<Arrivals> {
     let connections =
         if streams.iter().any(|stream| stream.pace.is_paced()) { CONNECTIONS } else { CONNECTIONS_UNPACED };
@@ -155,11 +158,17 @@ pub fn send(address: &str, streams: &mut [Stream<'_>]) -> Vec<Arrivals> {
         for event in &events[..count] {
             let Some(wire) = usize::try_from(event.data()).ok().filter(|_| event.data() != TIMER) else { continue };
             if let Some((asked, body)) = sender.wires[wire].hear() {
-                let arrived = &mut arrivals[asked.stream];
-                arrived.answered.saturating_record(micros(asked.due));
+                let (arrived, stream) = (&mut arrivals[asked.stream], &mut streams[asked.stream]);
+                match body {
+                    Ok(body) => {
+                        arrived.answered.saturating_record(micros(asked.due));
+                        (stream.heard)(body);
+                    }
+                    Err(Refused) if !matches!(stream.pace, Pace::Count(_)) => arrived.refused += 1,
+                    Err(Refused) => panic!("refused for being too much, one after the other"),
+                }
                 arrived.took = started.elapsed();
                 heard_last = Instant::now();
-                (streams[asked.stream].heard)(body);
                 sender.idle.push_back(wire);
             }
         }
@@ -241,7 +250,7 @@ impl Wire {
     }
 
     /// Reads what has come; the body once all of it is there.
-    fn hear(&mut self) -> Option<(Asked, &[u8])> {
+    fn hear(&mut self) -> Option<(Asked, Result<&[u8], Refused>)> {
         let mut chunk = [0; 16_384];
         match self.stream.read(&mut chunk) {
             Ok(0) => panic!("the server closed a connection"),
@@ -254,21 +263,26 @@ impl Wire {
     }
 }
 
+/// The server has said 503.
+struct Refused;
+
 /// The body of an answer, if all of it is there.
 ///
 /// # Panics
-/// The answer is no success, or does not say how long it is.
-fn whole_body(answer: &[u8]) -> Option<&[u8]> {
+/// The answer is neither a success nor a refusal, or does not say how long it is.
+fn whole_body(answer: &[u8]) -> Option<Result<&[u8], Refused>> {
     let head_end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..head_end]).expect("headers are text");
     let said = || String::from_utf8_lossy(&answer[..answer.len().min(2_000)]);
-    assert!(head.starts_with("HTTP/1.1 2"), "an error under load: {}", said());
+    let is_refused = head.starts_with("HTTP/1.1 503");
+    assert!(is_refused || head.starts_with("HTTP/1.1 2"), "an error under load: {}", said());
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     });
     let length: usize = length.unwrap_or_else(|| panic!("an answer without a length: {}", said()));
-    answer[head_end + 4..].get(..length)
+    let body = answer[head_end + 4..].get(..length)?;
+    Some(if is_refused { Err(Refused) } else { Ok(body) })
 }
 
 fn micros(since: Instant) -> u64 {

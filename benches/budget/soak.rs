@@ -80,8 +80,9 @@ fn row(what: &str, rate: f64, duration: Duration, arrivals: &Arrivals, report: &
     let answered = &arrivals.answered;
     let at = |quantile| ms(answered.value_at_quantile(quantile));
     let note = format!(
-        "{rate:.0} a second for {} s; p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms; the sender itself was late by {:.1} ms at most",
+        "{rate:.0} a second for {} s, {} refused; p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms; the sender itself was late by {:.1} ms at most",
         duration.as_secs(),
+        arrivals.refused,
         at(0.5),
         at(0.99),
         at(0.999),

@@ -21,9 +21,10 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub const CONNECTIONS_MAX: usize = 20_000;
 /// Requests at work an instance; beyond it they are refused at once with 503, so that those at work finish in time.
 pub const IN_FLIGHT_MAX: usize = 10_000;
-/// How long a request may have waited for its worker, round after round, before what is dear to answer is refused. Two
-/// such rounds are the tenth of a second that people take for none, and it is many rounds of a worker that keeps up.
-pub const LATE_AFTER: Duration = Duration::from_millis(50);
+/// How long a request may have waited for its worker, round after round, before what is dear to answer is refused. As long
+/// as one may wait for the store: a drop opens with a burst, and whoever is served in a quarter of a second has noticed
+/// nothing, while whoever is refused comes back seconds later.
+pub const LATE_AFTER: Duration = Duration::from_millis(250);
 /// How long the body of a refused request is waited for: it mostly comes with the headers.
 pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long a TLS handshake may take: as headers, and it comes before them.
