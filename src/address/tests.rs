@@ -31,7 +31,7 @@ fn passwords_are_decoded() {
     assert_eq!((url.user.as_deref(), secret(url.password).as_deref()), (Some("user"), Some("a%b+c@d")));
     let Servers::Sentinel { password, name, sentinels } = redis("redis+sentinel://h/x?sentinel_password=%23").servers
     else {
-        panic!()
+        panic!("an address with a sentinel leads to sentinels")
     };
     assert_eq!((secret(password).as_deref(), name.as_str(), sentinels.len()), (Some("#"), "x", 1));
 }
