@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command::{Buyer, ReservationId, Sku},
-    outbox::{Event, EventKind, Units},
+    outbox::{Event, EventKind},
+    units::Units,
     view::Item,
 };
 

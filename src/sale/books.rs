@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     audit::{Column, Difference},
-    command::{Buyer, ReservationId, State},
-    outbox::Units,
+    command::{Buyer, ReservationId, Sku, State},
     stock::{Record, Sale},
+    units::Units,
 };
 
 /// What a walk over all reservations of a sale found.
@@ -27,8 +27,8 @@ pub struct Walk {
 /// What the records say.
 #[derive(Default)]
 struct Counted {
-    held: Units,
-    sold: Units,
+    held: BTreeMap<Sku, u64>,
+    sold: BTreeMap<Sku, u64>,
     buyers: BTreeMap<Buyer, Units>,
     deadlines: BTreeSet<ReservationId>,
 }
@@ -103,15 +103,15 @@ impl Sale {
 
 impl Counted {
     /// Adds a record's units to a column and to what its buyer has.
-    fn take(&mut self, record: &Record, column: impl FnOnce(&mut Self) -> &mut Units) {
-        let add = |units: &mut Units| {
-            for (sku, quantity) in &record.lines {
-                *units.entry(sku.clone()).or_default() += quantity;
-            }
-        };
-        add(column(self));
-        if let Some(buyer) = &record.buyer {
-            add(self.buyers.entry(buyer.clone()).or_default());
+    fn take(&mut self, record: &Record, column: impl FnOnce(&mut Self) -> &mut BTreeMap<Sku, u64>) {
+        let column = column(self);
+        for (sku, quantity) in &record.lines {
+            *column.entry(sku.clone()).or_default() += quantity;
+        }
+        let Some(buyer) = &record.buyer else { return };
+        let units = self.buyers.entry(buyer.clone()).or_default();
+        for (sku, quantity) in &record.lines {
+            units.add(sku, *quantity);
         }
     }
 }

@@ -1,10 +1,8 @@
 //! What can be asked of a sale, and what it answers.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use super::{books::Walk, outbox::Event, settings::Rules, view::View};
+use super::{books::Walk, outbox::Event, settings::Rules, units::Units, view::View};
 use crate::{
     id::{RoomId, text},
     time::UnixMs,
@@ -151,7 +149,7 @@ pub enum IfExpired {
 pub struct Reservation {
     pub id: ReservationId,
     pub buyer: Option<Buyer>,
-    pub lines: BTreeMap<Sku, u64>,
+    pub lines: Units,
     pub created: UnixMs,
     pub state: State,
 }

@@ -1,11 +1,12 @@
 //! The ordered events a sale has emitted, appended in the same step as the change they tell of.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     command::{Buyer, OrderRef, ReservationId, Sku},
+    units::Units,
     view::Item,
 };
 use crate::time::UnixMs;
@@ -23,9 +24,6 @@ pub struct Event {
     pub time: UnixMs,
     pub kind: EventKind,
 }
-
-/// Units by SKU.
-pub type Units = BTreeMap<Sku, u64>;
 
 /// How much of what was once reserved a confirmation sold. What it returned does not tell: of an expired hold it takes
 /// only what it sells.
@@ -65,13 +63,28 @@ pub enum EventKind {
 }
 
 /// The events kept, oldest first. What is kept starts at the sale's beginning or at a checkpoint.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Outbox {
     seq: u64,
-    kept: VecDeque<Event>,
+    /// The trimmed past that has not been taken apart yet, and then the events kept.
+    events: VecDeque<Event>,
+    /// How many at the front are trimmed. What is trimmed at once is taken apart little by little: ten thousand events
+    /// take milliseconds.
+    trimmed: usize,
     /// Numbers of the checkpoints among the kept.
     checkpoints: VecDeque<u64>,
 }
+
+/// Trimmed events taken apart for each that comes, so that they are gone long before more are trimmed.
+const TAKEN_APART: usize = 2;
+
+impl PartialEq for Outbox {
+    fn eq(&self, other: &Self) -> bool {
+        self.seq == other.seq && self.kept().eq(other.kept()) && self.checkpoints == other.checkpoints
+    }
+}
+
+impl Eq for Outbox {}
 
 impl Outbox {
     /// The number of the last event; 0 before the first.
@@ -82,24 +95,28 @@ impl Outbox {
     /// At most `limit` events after number `after`, oldest first; from the oldest kept if that is later.
     pub fn after(&self, after: u64, limit: usize) -> Vec<Event> {
         let skip = usize::try_from(after.saturating_add(1).saturating_sub(self.first())).unwrap_or(usize::MAX);
-        self.kept.range(skip.min(self.kept.len())..).take(limit).cloned().collect()
+        self.events.range(self.trimmed + skip.min(self.len())..).take(limit).cloned().collect()
+    }
+
+    fn kept(&self) -> impl Iterator<Item = &Event> {
+        self.events.range(self.trimmed..)
     }
 
     /// The number of the oldest event kept; of the next one if none is.
     pub(super) fn first(&self) -> u64 {
-        self.kept.front().map_or(self.seq + 1, |event| event.seq)
+        self.events.get(self.trimmed).map_or(self.seq + 1, |event| event.seq)
     }
 
     /// How many events are kept.
     pub(super) fn len(&self) -> usize {
-        self.kept.len()
+        self.events.len() - self.trimmed
     }
 
     /// An outbox of the events kept, without gaps up to number `seq`.
     pub(super) fn of(seq: u64, kept: VecDeque<Event>) -> Self {
         let is_checkpoint = |event: &&Event| matches!(event.kind, EventKind::Checkpoint { .. });
         let checkpoints = kept.iter().filter(is_checkpoint).map(|event| event.seq).collect();
-        Self { seq, kept, checkpoints }
+        Self { seq, events: kept, trimmed: 0, checkpoints }
     }
 
     pub(super) fn append(&mut self, time: UnixMs, kind: EventKind) {
@@ -107,7 +124,10 @@ impl Outbox {
         if matches!(kind, EventKind::Checkpoint { .. }) {
             self.checkpoints.push_back(self.seq);
         }
-        self.kept.push_back(Event { seq: self.seq, time, kind });
+        let apart = self.trimmed.min(TAKEN_APART);
+        self.events.drain(..apart);
+        self.trimmed -= apart;
+        self.events.push_back(Event { seq: self.seq, time, kind });
     }
 
     /// Whether so much has happened since the last checkpoint that another is due.
@@ -117,18 +137,18 @@ impl Outbox {
 
     /// Drops the past up to the oldest checkpoint that brings the rest within the bound.
     pub(super) fn trim(&mut self) {
-        while self.kept.len() > KEPT_EVENTS_MAX
+        while self.len() > KEPT_EVENTS_MAX
             && let Some(checkpoint) = self.next_checkpoint()
         {
-            while self.kept.front().is_some_and(|event| event.seq < checkpoint) {
-                self.kept.pop_front();
-            }
+            // Without gaps, so that numbers tell places.
+            let before = usize::try_from(checkpoint - self.first()).unwrap_or(usize::MAX);
+            self.trimmed += before.min(self.len());
         }
     }
 
     /// The oldest checkpoint that is not the very front already.
     fn next_checkpoint(&mut self) -> Option<u64> {
-        let front = self.kept.front()?.seq;
+        let front = self.first();
         while self.checkpoints.front().is_some_and(|seq| *seq <= front) {
             self.checkpoints.pop_front();
         }

@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command::{OrderRef, ReservationId, Sku, State},
-    outbox::{EventKind, Share, Units},
+    outbox::{EventKind, Share},
     resolve::Part,
     rows::{Content, Row, RowKey},
     settings::{Rules, TOTAL_MAX},
     stock::{Move, Record, Restock, Sale},
+    units::Units,
 };
 use crate::time::UnixMs;
 

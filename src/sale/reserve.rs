@@ -4,14 +4,13 @@
 //! repeated under its key is no refusal: only what can't be a reservation under any rules comes before it, so that it
 //! is found again whatever has become of the rules since.
 
-use std::collections::BTreeMap;
-
 use super::{
     command::{Buyer, Caller, Limit, Line, Outcome, Refusal, Reserve, Shortage, Sku, State},
-    outbox::{EventKind, Units},
+    outbox::EventKind,
     rows::RowKey,
     settings::TOTAL_MAX,
     stock::{GRANTS_PER_BUYER, Move, Record, Sale},
+    units::Units,
     view::Phase,
 };
 use crate::time::UnixMs;
@@ -214,9 +213,9 @@ pub fn check_lines(lines: &[Line]) -> Result<(), Refusal> {
 
 /// The lines with the same SKU summed.
 pub fn sum(lines: &[Line]) -> Units {
-    let mut units = BTreeMap::new();
+    let mut units = Units::new();
     for line in lines {
-        *units.entry(line.sku.clone()).or_default() += line.quantity;
+        units.add(&line.sku, line.quantity);
     }
     units
 }

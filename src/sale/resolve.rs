@@ -3,9 +3,10 @@
 
 use super::{
     command::{Confirm, Fingerprint, IfExpired, Limit, Line, OrderRef, Outcome, Refusal, ReservationId, State},
-    outbox::{EventKind, Share, Units},
+    outbox::{EventKind, Share},
     reserve::{check_lines, invalid, sum},
     stock::{LATE_ORDERS_MAX, Move, Record, Sale},
+    units::Units,
 };
 use crate::time::UnixMs;
 

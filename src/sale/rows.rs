@@ -270,7 +270,7 @@ impl Rebuild {
             count.grants += u64::from(is_held || fades);
             if is_held || matches!(record.state, State::Confirmed { .. }) {
                 for (sku, quantity) in &record.lines {
-                    *count.by_sku.entry(sku.clone()).or_default() += quantity;
+                    count.by_sku.add(sku, *quantity);
                     count.all += quantity;
                 }
             }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command::{Buyer, Command, Fingerprint, OrderRef, Outcome, Refusal, Reservation, ReservationId, Sku, State},
-    outbox::{EventKind, Outbox, Units},
+    outbox::{EventKind, Outbox},
     recovery::Rewind,
     rows::{RowKey, Touched},
     settings::Rules,
+    units::Units,
     view::{Figures, Header, Item, Phase, View},
 };
 use crate::time::UnixMs;
@@ -338,7 +339,7 @@ impl Sale {
 
     pub(super) fn count(&mut self, buyer: Option<&Buyer>, sku: &Sku, quantity: u64) {
         if let Some(count) = buyer.and_then(|buyer| self.buyers.get_mut(buyer)) {
-            *count.by_sku.entry(sku.clone()).or_default() += quantity;
+            count.by_sku.add(sku, quantity);
             count.all += quantity;
         }
     }

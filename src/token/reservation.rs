@@ -1,14 +1,12 @@
 //! The reservation token: what its holder may do with a hold, and the proof of it should the store lose it.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{KeyRing, Purpose, TokenError};
 use crate::{
     id::SaleId,
-    sale::{ReservationId, Sku},
+    sale::{ReservationId, Units},
     time::UnixMs,
 };
 
@@ -20,7 +18,7 @@ pub struct ReservationToken {
     pub born: u64,
     pub id: ReservationId,
     /// Units by SKU.
-    pub lines: BTreeMap<Sku, u64>,
+    pub lines: Units,
     /// When the hold ends, or when it ended: in full milliseconds, so that the same reservation is the same token.
     pub deadline: UnixMs,
     /// The sale's count of recoveries when it was signed.
@@ -33,7 +31,7 @@ struct Claims {
     born: u64,
     /// The reservation's id.
     sub: String,
-    lines: BTreeMap<Sku, u64>,
+    lines: Units,
     deadline_ms: u64,
     term: u64,
 }

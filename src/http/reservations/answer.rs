@@ -123,7 +123,7 @@ impl Reservation {
 }
 
 /// Units by SKU as lines.
-pub fn lines(units: &std::collections::BTreeMap<sale::Sku, u64>) -> Vec<Line> {
+pub fn lines(units: &sale::Units) -> Vec<Line> {
     units.iter().map(|(sku, quantity)| Line { sku: sku.to_string(), quantity: *quantity }).collect()
 }
 

@@ -6,10 +6,9 @@ use crate::{
     id::RoomId,
     sale::{
         Buyer, Event, EventKind, Limit, OrderRef, Outcome, Refusal, Reservation, ReservationId, Rules, Share, Shortage,
-        Sku, State,
+        Sku, State, Units,
         audit::{Column, Difference},
         books::Walk,
-        outbox::Units,
         settings::ItemRules,
         view::{Figures, Item},
     },

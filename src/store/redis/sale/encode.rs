@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use crate::{
     sale::{
-        Caller, Command, Confirm, IfExpired, Line, Refusal, ReservationId, Reserve, Rules, check_lines,
-        command::Fingerprint, outbox::Units, reserve::sum,
+        Caller, Command, Confirm, IfExpired, Line, Refusal, ReservationId, Reserve, Rules, Units, check_lines,
+        command::Fingerprint, reserve::sum,
     },
     store::redis::wire::Args,
     time::UnixMs,
