@@ -36,11 +36,13 @@ const REPLAY_MAX_BYTES: usize = 16 << 20;
 /// pause short with many small rooms and lets the snapshots keep pace with any load.
 const SNAPSHOT_STEP_BYTES: usize = 256 << 10;
 
-/// The changed rows of a sale past which it is due for a snapshot: a few milliseconds to write.
-const CHANGED_ROWS_MAX: usize = 1_000;
+/// The changed rows of a sale past which it is due for a snapshot. They lie all over their table, so that nearly each is a page
+/// of its own, and many cost as much in one commit as in several: these a millisecond or two, which everybody waits.
+const CHANGED_ROWS_MAX: usize = 250;
 
-/// The most records removed in one commit: a few milliseconds, and more than one commit may add.
-const TRIM_STEP: u64 = 2_000;
+/// What is in no use any more, records and rows of sales, goes step by step: in each commit this much, a millisecond or so,
+/// or twice as much as it adds, so that what is left does not grow.
+const REMOVED_LEAST: usize = 250;
 
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("dropgate");
 pub(super) const JOURNAL: TableDefinition<u64, &[u8]> = TableDefinition::new("journal");
@@ -185,7 +187,7 @@ impl Journal {
         }
         let snapshots = self.take_snapshots(state, due)?;
         let needed = self.dirty.values().map(|dirty| dirty.first).min().unwrap_or(self.next);
-        let trim = self.first..needed.min(self.first + TRIM_STEP);
+        let trim = self.first..needed.min(self.first + removed_with(entries.len()) as u64);
         let write = self.database.begin_write()?;
         {
             let mut journal = write.open_table(JOURNAL)?;
@@ -198,7 +200,8 @@ impl Journal {
         }
         write_snapshots(&write, &snapshots)?;
         if self.shelves.has_leftovers() {
-            self.shelves.sweep(&mut write.open_table(ROWS)?)?;
+            let rows = snapshots.iter().map(|snapshot| snapshot.rows.len()).sum();
+            self.shelves.sweep(&mut write.open_table(ROWS)?, removed_with(rows))?;
         }
         write.commit()?;
         self.first = trim.end;
@@ -247,6 +250,11 @@ impl Journal {
     fn report(&self) {
         self.metrics.store.journal_records.set(i64::try_from(self.next - self.first).unwrap_or(i64::MAX));
     }
+}
+
+/// How much is removed in a commit that adds so much.
+fn removed_with(added: usize) -> usize {
+    REMOVED_LEAST.max(2 * added)
 }
 
 /// The rules the store was last written under.

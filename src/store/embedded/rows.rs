@@ -17,9 +17,6 @@ use crate::{
 
 pub(super) const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("sale_rows");
 
-/// The most rows swept away in one commit: a few milliseconds, and more than the sales of one commit forget.
-const SWEPT_PER_COMMIT: usize = 2_000;
-
 /// The number under which the rows of one sale stand.
 pub(super) type Shelf = u64;
 
@@ -115,9 +112,12 @@ impl Shelves {
         }
     }
 
-    /// Sweeps away some of what is left over.
-    pub fn sweep(&mut self, table: &mut Table<&'static [u8], &'static [u8]>) -> Result<(), JournalError> {
-        let mut budget = SWEPT_PER_COMMIT;
+    /// Sweeps away up to `budget` rows of what is left over.
+    pub fn sweep(
+        &mut self,
+        table: &mut Table<&'static [u8], &'static [u8]>,
+        mut budget: usize,
+    ) -> Result<(), JournalError> {
         while budget > 0
             && let Some(leftover) = self.leftover.front_mut()
         {
