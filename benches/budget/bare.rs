@@ -1,6 +1,6 @@
 //! The yardstick: an actix-web handler that does nothing but answer.
 
-use std::{fs, io, path::Path};
+use std::{fs, io, path::Path, rc::Rc};
 
 use actix_web::{
     App, HttpResponse, HttpServer,
@@ -31,13 +31,13 @@ pub async fn serve(file: &Path) -> io::Result<()> {
         headers.push((name, HeaderValue::from_str(value).map_err(io::Error::other)?));
     }
     let server = HttpServer::new(move || {
-        let (headers, body) = (headers.clone(), body.clone());
+        let (headers, body) = (Rc::<[_]>::from(headers.clone()), body.clone());
         // The request's body is read, because ours reads it too.
         let handler = move |_request_body: Bytes| {
-            let (headers, body) = (headers.clone(), body.clone());
+            let (headers, body) = (Rc::clone(&headers), body.clone());
             async move {
                 let mut response = HttpResponse::build(status);
-                for (name, value) in &headers {
+                for (name, value) in headers.iter() {
                     response.append_header((name.clone(), value.clone()));
                 }
                 response.body(body)

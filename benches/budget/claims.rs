@@ -21,12 +21,7 @@ pub async fn of(site: &Site, effort: Effort, report: &mut Report) {
     // The first warms up and does not count.
     for _ in 0..=effort.rounds {
         let tickets = join(&site.server, "shop", TICKETS_A_SECOND * effort.each.as_secs());
-        samples.push(site.spent(|| {
-            let cpu = site.server.cpu();
-            let (per_second, seconds) = claim(&site.server, "shop", &tickets);
-            let cpu_us = (site.server.cpu() - cpu).as_secs_f64() * 1e6 / tickets.len() as f64;
-            Sample { per_second, seconds, cpu_us, ..Sample::default() }
-        }));
+        samples.push(site.count(claims(&site.server, "shop", &tickets)));
     }
     let of = |get: fn(&Sample) -> f64| Median::of(samples.iter().skip(1).map(get));
     let mut note = format!("{:.1} µs of processor a request in the server", of(|sample| sample.cpu_us).value);
@@ -64,15 +59,14 @@ pub fn join(server: &Server, room: &str, count: u64) -> Vec<String> {
     tickets
 }
 
-/// Claims the places of these tickets; how many a second, and how long it took.
-pub fn claim(server: &Server, room: &str, tickets: &[String]) -> (f64, f64) {
+/// The claims of these tickets' places.
+pub fn claims<'a>(server: &'a Server, room: &str, tickets: &'a [String]) -> Stream<'a> {
     let path = format!("/v1/rooms/{room}/passes");
-    let request = |n: u64| {
+    let request = move |n: u64| {
         let ticket = &tickets[usize::try_from(n).expect("there are fewer")];
         server.bytes("POST", &path, &[("X-Dropgate-Ticket", ticket)], "{}")
     };
     let mut claims = Stream::new(Pace::Count(tickets.len() as u64), request);
     claims.heard = Box::new(|body| assert!(body.starts_with(br#"{"pass":"#), "everyone gets a pass"));
-    let arrivals = send(server.address(), &mut [claims]).remove(0);
-    (arrivals.per_second(), arrivals.took.as_secs_f64())
+    claims
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{
     Effort,
     load::{Ask, Median, Sample},
-    memory::{hold, hour},
-    paths::{fill, reservations},
+    memory::{hold, hour, reservations},
+    paths::{fill, joins},
     report::{Growth, Report},
     site::Site,
 };
@@ -17,6 +17,14 @@ const FLAT_MOST: f64 = 1.15;
 
 /// Microseconds of Redis a request below which a path does not ask it: what is left are ticks, and no row of the path's.
 const ASKED_LEAST: f64 = 1.0;
+
+/// Joins and reservations of a round: enough to tell what one costs. The line, or the holds, grow by so many meanwhile.
+const COUNTED: u64 = 20_000;
+
+/// What grows.
+const WAITING: &str = "visitors waiting at first, 20 000 more at last";
+const ROOMS: &str = "rooms";
+const HOLDS: &str = "live holds at first, 20 000 more at last";
 
 /// Rounds of a point at most: the points beside it say as much as more rounds would.
 const ROUNDS_MOST: u32 = 3;
@@ -33,11 +41,10 @@ impl Path {
         Self { what: format!("{what}, {}", site.store()), grows, points: Vec::new() }
     }
 
-    fn measure(&mut self, size: u64, ask: &Ask, site: &Site, effort: Effort) {
+    /// Each round as `measure` makes it; the first warms up and does not count.
+    fn measure(&mut self, size: u64, effort: Effort, measure: impl FnMut(u32) -> Sample) {
         let rounds = effort.rounds.min(ROUNDS_MOST);
-        // The first warms up and does not count.
-        let samples = (0..=rounds).map(|_| site.measure(ask, effort.each)).skip(1);
-        self.points.push((size, samples.collect()));
+        self.points.push((size, (0..=rounds).map(measure).skip(1).collect()));
     }
 
     fn tell(self, report: &mut Report) {
@@ -58,22 +65,30 @@ impl Path {
 
 /// Status and join with a longer and longer line.
 pub async fn of_the_line(site: &Site, sizes: &[u64], effort: Effort, report: &mut Report) {
-    site.server.make_room("line", &json!({"rate_per_minute": 1, "burst": 1})).await;
-    let grows = "visitors waiting, at least";
-    let (mut status, mut join) = (Path::new("status", site, grows), Path::new("join", site, grows));
+    let (mut status, mut join) = (Path::new("status", site, WAITING), Path::new("join", site, WAITING));
     for size in sizes.iter().copied().filter(|size| *size <= effort.line_most) {
-        fill(&site.server, "line", size).await;
-        status.measure(size, &Ask::get("/v1/rooms/line/status", &[]), site, effort);
-        // Measured last, because it makes the line longer.
-        join.measure(size, &Ask::post("/v1/rooms/line/tickets", "{}"), site, effort);
+        let rooms: Vec<String> = (0..=ROUNDS_MOST).map(|round| fresh("line", size, round)).collect();
+        for room in &rooms {
+            site.server.make_room(room, &json!({"rate_per_minute": 1, "burst": 1})).await;
+            fill(&site.server, room, size).await;
+        }
+        let ask = Ask::get(&format!("/v1/rooms/{}/status", rooms[0]), &[]);
+        status.measure(size, effort, |_| site.measure(&ask, effort.each));
+        join.measure(size, effort, |round| site.count(joins(&site.server, &rooms[round as usize], COUNTED)));
     }
     status.tell(report);
     join.tell(report);
 }
 
+/// The name of what a round is measured on: of another one each, where a round is more than there was before it.
+fn fresh(what: &str, size: u64, round: u32) -> String {
+    let round = if size > COUNTED { 0 } else { round };
+    format!("{what}-{size}-{round}")
+}
+
 /// Status and join spread over more and more rooms, each with its line.
 pub async fn of_the_rooms(site: &Site, effort: Effort, report: &mut Report) {
-    let (mut status, mut join) = (Path::new("status", site, "rooms"), Path::new("join", site, "rooms"));
+    let (mut status, mut join) = (Path::new("status", site, ROOMS), Path::new("join", site, ROOMS));
     let mut made = 0;
     for rooms in [1, 100] {
         for n in made..rooms {
@@ -81,8 +96,10 @@ pub async fn of_the_rooms(site: &Site, effort: Effort, report: &mut Report) {
             fill(&site.server, &format!("room-{n}"), 100).await;
         }
         made = rooms;
-        status.measure(rooms, &everywhere(rooms, "GET", "status"), site, effort);
-        join.measure(rooms, &everywhere(rooms, "POST", "tickets"), site, effort);
+        for (path, method, call) in [(&mut status, "GET", "status"), (&mut join, "POST", "tickets")] {
+            let ask = everywhere(rooms, method, call);
+            path.measure(rooms, effort, |_| site.measure(&ask, effort.each));
+        }
     }
     status.tell(report);
     join.tell(report);
@@ -104,12 +121,18 @@ fn everywhere(rooms: u64, method: &str, call: &str) -> Ask {
 pub async fn of_the_stock(site: &Site, skus: u64, effort: Effort, report: &mut Report) {
     let items: Vec<Value> =
         (0..skus).map(|n| json!({"sku": format!("s{n}"), "name": "Kite", "total": 1_000_000_000})).collect();
-    let sale = format!("drop-{skus}");
-    site.server.make_sale(&sale, &json!(items), &hour()).await;
-    let mut reserve = Path::new(&format!("reserve of {skus} SKUs"), site, "live holds, at least");
-    for holds in [10, 100_000] {
-        hold(&site.server, &sale, "s0", holds);
-        reserve.measure(holds, &reservations(&sale, "s0"), site, effort);
+    let mut reserve = Path::new(&format!("reserve of {skus} SKUs"), site, HOLDS);
+    for size in [10, 100_000] {
+        let sales: Vec<String> = (0..=ROUNDS_MOST).map(|round| fresh(&format!("drop-{skus}"), size, round)).collect();
+        for (round, sale) in sales.iter().enumerate() {
+            if round == 0 || *sale != sales[0] {
+                site.server.make_sale(sale, &json!(items), &hour()).await;
+                hold(&site.server, sale, "s0", size);
+            }
+        }
+        reserve.measure(size, effort, |round| {
+            site.count(reservations(&site.server, &sales[round as usize], "s0", COUNTED))
+        });
     }
     reserve.tell(report);
 }

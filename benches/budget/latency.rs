@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     Effort,
+    cores::Cores,
     load::Median,
     redis::Redis,
     report::{Latency, Report, Row},
@@ -20,35 +21,48 @@ const P99_MOST: f64 = 5.0;
 const QUIET: f64 = 0.1;
 const BUSY: f64 = 0.6;
 
-/// Joins and reservations on the store in memory.
+/// Joins and reservations on the store in memory, and a bare handler at the same shares of what it can do itself: what is
+/// left of both is the kernel's and the sender's. First with cores of the server's own, where the budget is to be met, then
+/// with all cores for both: where server and sender want more threads than there are cores, whoever is wanted waits for
+/// another's slice of time.
 pub async fn in_memory(effort: Effort, report: &mut Report) {
     pauses_of_the_machine(effort, report);
-    let server = Server::in_memory();
-    furnish(&server).await;
-    let [quiet, busy] = of_path("join in memory", &mut joins(&server), &server, effort, report);
-    let join = server.request(reqwest::Method::POST, "/v1/rooms/line/tickets").json(&json!({}));
-    let bare = Server::bare(&server.answer(join).await);
-    for (what, latency) in [("a bare handler at the first rate", &quiet), ("a bare handler at the second", &busy)] {
-        at(what, latency.per_second, &mut || join_of(&bare), &bare, effort, report);
+    let apart = Cores::apart().map(|cores| (cores, "cores of its own"));
+    let shared = (Cores::shared(), "cores shared with the sender");
+    for (cores, which) in apart.into_iter().chain([shared]) {
+        let server = cores.serve(Server::in_memory);
+        furnish(&server).await;
+        let ours = of_path(&format!("join in memory, {which}"), &mut joins(&server), &server, cores, effort, report);
+        of_path(&format!("reserve in memory, {which}"), &mut reserves(&server), &server, cores, effort, report);
+        let join = server.request(reqwest::Method::POST, "/v1/rooms/line/tickets").json(&json!({}));
+        let answer = server.answer(join).await;
+        drop(server);
+        let server = cores.serve(|| Server::bare(&answer));
+        let bare = of_path(&format!("a bare handler, {which}"), &mut joins(&server), &server, cores, effort, report);
+        for (what, [quiet, busy], budget) in [("join in memory", ours, Some(P99_MOST)), ("a bare handler", bare, None)]
+        {
+            let what = format!("{what} at 60 % of capacity, {which}");
+            report.refusals(&what, busy.refused);
+            report.row(Row {
+                what,
+                measure: "p99 as multiple of the p50 at 10 %".to_owned(),
+                figure: busy.p99.over(quiet.p50),
+                budget,
+                at_most: true,
+                note: format!("{:.2} against {:.2} ms", busy.p99.value, quiet.p50.value),
+            });
+        }
     }
-    report.row(Row {
-        what: "join in memory at 60 % of capacity".to_owned(),
-        measure: "p99 as multiple of the p50 at 10 %".to_owned(),
-        figure: Median { value: busy.p99.value / quiet.p50.value, spread: busy.p99.spread + quiet.p50.spread },
-        budget: Some(P99_MOST),
-        at_most: true,
-        note: format!("{:.2} against {:.2} ms", busy.p99.value, quiet.p50.value),
-    });
-    of_path("reserve in memory", &mut reserves(&server), &server, effort, report);
 }
 
-/// The same with Redis.
+/// The same with Redis, which shares the cores as well.
 pub async fn on_redis(effort: Effort, report: &mut Report) {
     let redis = Redis::start();
     let server = Server::on_redis(&redis.url());
     furnish(&server).await;
-    of_path("join with Redis", &mut joins(&server), &server, effort, report);
-    of_path("reserve with Redis", &mut reserves(&server), &server, effort, report);
+    let cores = Cores::shared();
+    of_path("join with Redis", &mut joins(&server), &server, cores, effort, report);
+    of_path("reserve with Redis", &mut reserves(&server), &server, cores, effort, report);
 }
 
 async fn furnish(server: &Server) {
@@ -58,12 +72,8 @@ async fn furnish(server: &Server) {
 
 /// Joins of the room `line`.
 pub fn joins(server: &Server) -> Make<'_> {
-    let join = join_of(server);
+    let join = server.bytes("POST", "/v1/rooms/line/tickets", &[], "{}");
     Box::new(move |_| join.clone())
-}
-
-fn join_of(server: &Server) -> Vec<u8> {
-    server.bytes("POST", "/v1/rooms/line/tickets", &[], "{}")
 }
 
 /// Reservations of one unit in the sale `drop`, each by another buyer.
@@ -73,14 +83,35 @@ pub fn reserves(server: &Server) -> Make<'_> {
 }
 
 /// A path at both shares of its capacity.
-fn of_path(what: &str, make: &mut Make<'_>, server: &Server, effort: Effort, report: &mut Report) -> [Latency; 2] {
+fn of_path(
+    what: &str,
+    make: &mut Make<'_>,
+    server: &Server,
+    cores: Cores,
+    effort: Effort,
+    report: &mut Report,
+) -> [Latency; 2] {
     // Numbers go on, so that no key is seen twice.
     let mut numbers = 0..;
     let mut next = move || make(numbers.next().unwrap_or_default());
-    let capacity = capacity(&mut next, server, effort);
-    [QUIET, BUSY].map(|share| {
-        let what = format!("{what} at {:.0} % of capacity", share * 100.0);
-        at(&what, capacity * share, &mut next, server, effort, report)
+    cores.send(|| {
+        let (cpu, began) = (server.cpu(), Instant::now());
+        let capacity = capacity(&mut next, server, effort);
+        let busy = (server.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64() / cores.of_the_server() as f64;
+        report.row(Row {
+            what: format!("{what}: capacity"),
+            measure: "a second".to_owned(),
+            figure: capacity,
+            budget: None,
+            at_most: false,
+            // Where it is far from all, it is the sender that can do no more.
+            note: format!("with {:.0} % of the server's cores", busy * 100.0),
+        });
+        let capacity = capacity.value;
+        [QUIET, BUSY].map(|share| {
+            let what = format!("{what}, at {:.0} % of capacity", share * 100.0);
+            at(&what, capacity * share, &mut next, server, effort, report)
+        })
     })
 }
 
@@ -144,6 +175,6 @@ fn run(pace: Pace, next: &mut impl FnMut() -> Vec<u8>, server: &Server) -> Arriv
 }
 
 /// What can be had on this machine, of which the sender takes its share too: what a fixed rate is a share of.
-pub fn capacity(next: &mut impl FnMut() -> Vec<u8>, server: &Server, effort: Effort) -> f64 {
-    Median::of((0..effort.rounds).map(|_| run(Pace::Unpaced(effort.each), next, server).per_second())).value
+pub fn capacity(next: &mut impl FnMut() -> Vec<u8>, server: &Server, effort: Effort) -> Median {
+    Median::of((0..effort.rounds).map(|_| run(Pace::Unpaced(effort.each), next, server).per_second()))
 }

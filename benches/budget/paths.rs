@@ -1,7 +1,5 @@
 //! The rows of the budget: each path against a bare handler of the same bytes.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +7,7 @@ use super::{
     Effort,
     load::{Ask, Median, interleaved},
     report::{Report, Row},
+    sender::{Pace, Stream, send},
     server::{ADMIN_KEY, Server},
 };
 
@@ -90,20 +89,16 @@ pub fn reservations(sale: &str, sku: &str) -> Ask {
     Ask { path: format!("/v1/sales/{sale}/reservations"), connections: 64, script: Some(script) }
 }
 
-/// Puts `waiting` visitors into a room's line, or some more.
+/// Puts as many visitors into a room's line as are missing to `waiting`.
 pub async fn fill(server: &Server, room: &str, waiting: u64) {
-    /// Less than wrk can send in a second.
-    const FEW: u64 = 5_000;
-    let path = format!("/v1/rooms/{room}/tickets");
-    let mut missing = waiting.saturating_sub(line_length(server, room).await);
-    while missing > FEW {
-        Ask::post(&path, "{}").measure(server, Duration::from_secs(1));
-        missing = waiting.saturating_sub(line_length(server, room).await);
-    }
-    for _ in 0..missing {
-        let response = server.request(Method::POST, &path).json(&json!({})).send().await.expect("an answer");
-        assert_eq!(response.status(), 201, "a join");
-    }
+    let missing = waiting.saturating_sub(line_length(server, room).await);
+    send(server.address(), &mut [joins(server, room, missing)]);
+}
+
+/// So many joins.
+pub fn joins<'a>(server: &Server, room: &str, count: u64) -> Stream<'a> {
+    let request = server.bytes("POST", &format!("/v1/rooms/{room}/tickets"), &[], "{}");
+    Stream::new(Pace::Count(count), move |_| request.clone())
 }
 
 /// How many positions a room has issued.

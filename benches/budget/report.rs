@@ -8,7 +8,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::load::{Median, Sample};
+use super::{
+    Effort,
+    load::{Median, Sample},
+};
 
 /// Everything measured, kept in a folder.
 pub struct Report {
@@ -24,6 +27,8 @@ struct Part {
     name: String,
     /// When it began.
     at: String,
+    /// How often and how long it was measured.
+    effort: String,
     machine: String,
     rows: Vec<Row>,
     latencies: Vec<Latency>,
@@ -90,7 +95,7 @@ impl Report {
     }
 
     /// Begins a part; what was measured of it before is gone.
-    pub fn begin(&mut self, name: &str) {
+    pub fn begin(&mut self, name: &str, effort: Effort) {
         let at = jiff::Timestamp::now().strftime("%F %R UTC").to_string();
         println!("\n# {name}, {at}\n");
         let place = self.parts.iter().position(|part| part.name == name);
@@ -98,7 +103,8 @@ impl Report {
             self.parts.push(Part::default());
             self.parts.len() - 1
         });
-        *self.part() = Part { name: name.to_owned(), at, machine: machine(), ..Part::default() };
+        let effort = format!("{} rounds of {} s", effort.rounds, effort.each.as_secs());
+        *self.part() = Part { name: name.to_owned(), at, effort, machine: machine(), ..Part::default() };
     }
 
     fn part(&mut self) -> &mut Part {
@@ -152,6 +158,18 @@ impl Report {
         self.part().rows.push(row);
     }
 
+    /// What was told 503 while a row was measured: nothing may be, and then the row says nothing.
+    pub fn refusals(&mut self, what: &str, refused: u64) {
+        self.row(Row {
+            what: what.to_owned(),
+            measure: "requests refused".to_owned(),
+            figure: (refused as f64).into(),
+            budget: Some(0.0),
+            at_most: true,
+            note: String::new(),
+        });
+    }
+
     pub fn latency(&mut self, latency: Latency) {
         println!("{}", latency.line());
         self.part().latencies.push(latency);
@@ -171,11 +189,20 @@ impl Report {
     pub fn write(&self) -> io::Result<()> {
         let write = |name: &str, text: String| fs::write(self.folder.join(name), text);
         fs::create_dir_all(&self.folder)?;
+        // Of rows that have other names now.
+        for old in fs::read_dir(&self.folder)? {
+            let path = old?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with("growth-") || name.starts_with("pauses-") {
+                fs::remove_file(&path)?;
+            }
+        }
         write("bench.json", serde_json::to_string_pretty(&self.parts)?)?;
         write("bench.md", "# Measured\n".to_owned() + &self.parts.iter().map(Part::markdown).collect::<String>())?;
         for growth in self.parts.iter().flat_map(|part| &part.growth) {
             let title = format!("{}: {}, by {}", growth.what, growth.unit, growth.grows);
-            let points = growth.points.iter().map(|(x, y)| format!("{x} {:.3} {:.3}\n", y.value, y.spread));
+            let points = growth.points.iter();
+            let points = points.map(|(x, y)| format!("{x} {:.3} {:.3}\n", y.value, y.spread.unwrap_or_default()));
             write(&format!("growth-{}.dat", slug(&title)), format!("# {title}\n{}", points.collect::<String>()))?;
         }
         for pauses in self.parts.iter().flat_map(|part| &part.pauses) {
@@ -197,9 +224,9 @@ impl Part {
             let lines: String = rows.iter().map(|row| line(row) + "\n").collect();
             format!("\n{head}\n{rule}|\n{lines}")
         }
-        format!("\n## {}\n\n{}; {}.\n", self.name, self.at, self.machine)
+        format!("\n## {}\n\n{}; {}; {}.\n", self.name, self.at, self.effort, self.machine)
             + &table("| what | measure | median | budget | |", &self.rows, Row::line)
-            + &table("| at a fixed rate | a second | p50 | p99 | p99.9 | |", &self.latencies, Latency::line)
+            + &table("| at a fixed rate | a second | p50, ms | p99, ms | p99.9, ms | |", &self.latencies, Latency::line)
             + &table("| what | as this grows | figures | last to first |", &self.growth, Growth::line)
             + &table("| soak | answers by the time they took at most |", &self.pauses, Pauses::line)
     }
@@ -215,25 +242,21 @@ impl Row {
                 format!("{sign} {budget}{}", if holds { "" } else { " **missed**" })
             }
         };
-        let Median { value, spread } = self.figure;
-        format!("| {} | {} | {value:.2} ± {:.0} % | {met} | {} |", self.what, self.measure, spread * 100.0, self.note)
+        format!("| {} | {} | {} | {met} | {} |", self.what, self.measure, self.figure, self.note)
     }
 }
 
 impl Latency {
     fn line(&self) -> String {
-        let ms = |median: Median| format!("{:.2} ms ± {:.0} %", median.value, median.spread * 100.0);
-        let (p50, p99, p999) = (ms(self.p50), ms(self.p99), ms(self.p999));
         let late = format!("p99 of the sender's own delay: {:.2} ms; {} refused", self.late.value, self.refused);
-        format!("| {} | {:.0} | {p50} | {p99} | {p999} | {late} |", self.what, self.per_second)
+        let Self { what, per_second, p50, p99, p999, .. } = self;
+        format!("| {what} | {per_second:.0} | {p50} | {p99} | {p999} | {late} |")
     }
 }
 
 impl Growth {
     fn line(&self) -> String {
-        let point =
-            |(size, median): &(u64, Median)| format!("{size}: {:.2} ± {:.0} %", median.value, median.spread * 100.0);
-        let points: Vec<String> = self.points.iter().map(point).collect();
+        let points: Vec<String> = self.points.iter().map(|(size, median)| format!("{size}: {median}")).collect();
         let multiple = match (self.points.first(), self.points.last()) {
             (Some((_, first)), Some((_, last))) => last.value / first.value,
             _ => f64::NAN,
@@ -270,5 +293,8 @@ fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-    format!("{cores} cores, {}; load, server and yardstick share them", model.trim_start_matches([' ', '\t', ':']))
+    format!(
+        "{cores} cores, {}; load, server and yardstick share them where no row says otherwise",
+        model.trim_start_matches([' ', '\t', ':'])
+    )
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     load::{Ask, Sample},
     redis::Redis,
+    sender::{Stream, send},
     server::Server,
 };
 
@@ -35,6 +36,17 @@ impl Site {
     /// Asks for `each`, and counts what it cost the server and Redis.
     pub fn measure(&self, ask: &Ask, each: Duration) -> Sample {
         self.spent(|| ask.measure(&self.server, each))
+    }
+
+    /// Sends requests whose number is known before, as many at once as there are connections, and counts what they cost.
+    pub fn count(&self, stream: Stream<'_>) -> Sample {
+        self.spent(|| {
+            let cpu = self.server.cpu();
+            let arrivals = send(self.server.address(), &mut [stream]).remove(0);
+            let cpu_us = (self.server.cpu() - cpu).as_secs_f64() * 1e6 / arrivals.answered.len() as f64;
+            let (per_second, seconds) = (arrivals.per_second(), arrivals.took.as_secs_f64());
+            Sample { per_second, seconds, cpu_us, ..Sample::default() }
+        })
     }
 
     /// What `act` cost Redis, put into its sample.

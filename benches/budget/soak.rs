@@ -39,12 +39,13 @@ pub async fn of(duration: Duration, effort: Effort, report: &mut Report) {
     server.make_sale("drop", &json!([{"sku": "kite", "name": "Kite", "total": 1_000_000_000}]), &settings).await;
     fill(&server, "line", WAITING).await;
     let mut join = joins(&server);
-    let rate = capacity(&mut || join(0), &server, effort) * LOAD / 3.0;
+    let rate = capacity(&mut || join(0), &server, effort).value * LOAD / 3.0;
     let pace = Pace::Rate(rate, duration);
     let poll = server.bytes("GET", "/v1/rooms/line/status", &[], "");
     let mut streams =
         [Stream::new(pace, |_| poll.clone()), Stream::new(pace, join), Stream::new(pace, reserves(&server))];
     let arrivals = send(server.address(), &mut streams);
+    report.refusals("in the soak", arrivals.iter().map(|arrivals| arrivals.refused).sum());
     for (what, arrivals) in ["status", "join", "reserve"].into_iter().zip(&arrivals) {
         row(what, rate, duration, arrivals, report);
     }
@@ -96,12 +97,13 @@ fn row(what: &str, rate: f64, duration: Duration, arrivals: &Arrivals, report: &
         at_most: true,
         note,
     });
-    let mut from = 0;
+    let mut counted = 0;
     let mut counts = Vec::new();
     for bound in BOUNDS_MS.into_iter().chain([u64::MAX / 1000]) {
-        let count = answered.count_between(from, bound * 1000);
-        counts.push((bound.min(BOUNDS_MS[BOUNDS_MS.len() - 1] + 1), count));
-        from = bound * 1000 + 1;
+        // From the beginning, less what was counted: a bucket that reaches over a bound stands once.
+        let up_to = answered.count_between(0, bound * 1000);
+        counts.push((bound.min(BOUNDS_MS[BOUNDS_MS.len() - 1] + 1), up_to - counted));
+        counted = up_to;
     }
     report.pauses(Pauses { what: what.to_owned(), counts });
 }
