@@ -3,6 +3,7 @@
 //   VISITORS=5000  who come in SPIKE=10s     RATE=600  entries a minute
 
 import { Gauge } from 'k6/metrics';
+import { counted } from './lib/api.js';
 import { claim, join, openPage, status } from './lib/line.js';
 import { always, conclude, observe, observer, prepare } from './lib/stage.js';
 import { summarise, trendStats } from './lib/summary.js';
@@ -40,14 +41,14 @@ export function setup() {
   return prepare('join-spike', { room: { rate_per_minute: whole('RATE', 600, 10000000) } });
 }
 
-export function arrive(stage) {
+export const arrive = counted((stage) => {
   openPage(stage.room);
   const place = join(stage.room);
   if (!place) return;
   highest.add(place.number);
   // Whoever is called by then goes in.
   if (place.number <= status(place)?.head) claim(place);
-}
+});
 
 export const watch = observe;
 export const teardown = conclude;

@@ -5,19 +5,24 @@
 //   GATE=on        with the shop's gateway before and after the line; k6 has to be one of the server's trusted proxies
 
 import { sleep } from 'k6';
+import exec from 'k6/execution';
 import { askGate, claim, join, leave, openPage, waitInLine } from './lib/line.js';
 import { confirm, paying, reserve, walkedAway } from './lib/stock.js';
 import { always, conclude, observe, observer, prepare } from './lib/stage.js';
 import { summarise, trendStats } from './lib/summary.js';
 import { within } from './lib/limits.js';
-import { look } from './lib/api.js';
+import { counted, look } from './lib/api.js';
 import { choice, pace, seconds, whole } from './lib/settings.js';
 
-const visitors = whole('VISITORS', 2000, 100000);
+// Each is a virtual user of k6's, because most of them stand in line at the same time: 20 000 take 13 GB of memory.
+const visitors = whole('VISITORS', 2000, 20000);
 const ramp = seconds('RAMP', 60);
 const duration = seconds('DURATION', 300);
-// A crowd comes at once and thins out over RAMP: the area under the line below is VISITORS.
-const peak = Math.ceil((8 * visitors) / (5 * ramp));
+// A crowd comes at once and thins out over RAMP: the area under the line below is VISITORS. A minute, because k6 takes whole
+// numbers only.
+const peak = Math.round((60 * 8 * visitors) / (5 * ramp));
+const quarter = `${ramp * 250}ms`;
+const half = `${ramp * 500}ms`;
 const gate = choice('GATE', ['off', 'on']) === 'on';
 const hold = Math.max(5, Math.round(120 / pace));
 
@@ -27,21 +32,28 @@ const ONLY_LOOKS = 0.15;
 const ABANDONS_BASKET = 0.2;
 const PAYS_LATE = 0.1;
 
+// How long they take over it, in seconds, each with the least and the most.
+const LOOKS = [2, 10];
+const FILLS_BASKET = [5, 20];
+const PAYS = [5, 30];
+/** Whoever is let in later than this before the end could not finish. Two seconds are for the answers. */
+const VISIT_SECONDS = (LOOKS[1] + FILLS_BASKET[1] + PAYS[1]) / pace + 2;
+
 export const options = {
   scenarios: {
     visitors: {
       executor: 'ramping-arrival-rate',
       exec: 'journey',
       startRate: 0,
-      timeUnit: '1s',
+      timeUnit: '1m',
       stages: [
-        { target: peak, duration: `${Math.ceil(ramp / 4)}s` },
-        { target: peak, duration: `${Math.ceil(ramp / 4)}s` },
-        { target: 0, duration: `${Math.ceil(ramp / 2)}s` },
+        { target: peak, duration: quarter },
+        { target: peak, duration: quarter },
+        { target: 0, duration: half },
       ],
-      // Most of them stand in line at the same time; k6 drops who comes while it makes more.
-      preAllocatedVUs: Math.min(visitors, 2000),
-      maxVUs: Math.min(visitors * 2, 20000),
+      // All beforehand: k6 drops who comes while it makes more. And a few because the rate is rounded.
+      preAllocatedVUs: visitors + 10,
+      maxVUs: visitors + 10,
       gracefulStop: `${Math.max(1, duration - ramp)}s`,
     },
     watch: observer(duration),
@@ -50,6 +62,8 @@ export const options = {
     ...always,
     ...within({ gate: [50, 150], page: [50, 150], join: [50, 150], status: [50, 150], claim: [50, 150], reserve: [50, 150], confirm: [50, 150] }),
     dropped_iterations: ['count==0'],
+    // Each comes once, and takes one.
+    limit_exceeded: ['count==0'],
   },
   summaryTrendStats: trendStats,
 };
@@ -70,53 +84,60 @@ export function setup() {
   });
 }
 
-const think = (least, most) => sleep((least + Math.random() * (most - least)) / pace);
+/** The seconds until k6 breaks off whatever still goes on. */
+const left = () => Math.max(0, (exec.scenario.startTime - Date.now()) / 1000 + Math.max(ramp + 1, duration));
+const think = ([least, most]) => sleep((least + Math.random() * (most - least)) / pace);
 const happens = (share) => Math.random() < share;
 
-export function journey(stage) {
+export const journey = counted((stage) => {
   if (gate) {
     // Where nobody waits, the gate lets a browser in without the page, and marks its address to see whether it keeps
     // cookies. One that comes back with the mark alone is always sent to the line.
     const sent = askGate(stage.room, '/kite?dropgate=check');
-    look('the gate sends the visitor to the line', sent?.location.includes(`/w/${stage.room}`));
+    if (!sent) return;
+    look('the gate sends the visitor to the line', sent.location?.includes(`/w/${stage.room}`));
   }
   openPage(stage.room);
   const place = join(stage.room);
   if (!place) return;
-  const patient = happens(LEAVES_LINE) ? 10 / pace : duration;
-  if (!waitInLine(place, patient)) {
+  // Whoever is still in line at the end goes home in time, so that nobody is cut off in the middle of something.
+  const atMost = Math.max(0, left() - VISIT_SECONDS);
+  if (!waitInLine(place, happens(LEAVES_LINE) ? Math.min(10 / pace, atMost) : atMost)) {
     leave(place);
     return;
   }
   const pass = claim(place);
   if (!pass) return;
   if (gate) enterShop(stage, pass);
-  think(2, 10);
+  think(LOOKS);
   if (happens(ONLY_LOOKS)) walkedAway.add(1);
   else buy(stage, pass.pass);
   leave(place);
-}
+});
 
 /** The way back: the gate takes the entry pass for a cookie, and the cookie for the whole session. */
 function enterShop(stage, pass) {
   const uri = pass.redirect_to.replace(/^https?:\/\/[^/]+/, '');
   const exchanged = askGate(stage.room, uri);
-  look('the entry pass is taken for a cookie', exchanged?.cookie && !exchanged.location.includes('dropgate='));
-  look('the cookie opens the shop', exchanged && askGate(stage.room, '/kite', exchanged.cookie) === null);
+  if (!exchanged) return;
+  look('the entry pass is taken for a cookie', exchanged.cookie && !exchanged.location.includes('dropgate='));
+  const opened = askGate(stage.room, '/kite', exchanged.cookie);
+  if (opened) look('the cookie opens the shop', opened.letIn);
 }
 
 function buy(stage, pass) {
   const key = `${__VU}-${__ITER}`;
   const basket = reserve(stage, { sku: 'kite', key, pass });
   if (!basket) return;
-  think(5, 20);
+  think(FILLS_BASKET);
   if (happens(ABANDONS_BASKET)) {
     walkedAway.add(1);
     return;
   }
   paying(stage, basket);
-  if (happens(PAYS_LATE)) sleep(hold * 2.2);
-  else think(5, 30);
+  // Later than the hold lives from there, where the run is long enough for that.
+  if (happens(PAYS_LATE)) sleep(Math.min(hold * 1.1, Math.max(0, left() - 2)));
+  else think(PAYS);
   confirm(stage, basket, `order-${key}`);
 }
 

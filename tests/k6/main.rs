@@ -36,6 +36,19 @@ fn run(script: &str, environment: &[(&str, &str)]) -> Value {
     figures
 }
 
+/// What no small run shows: a ramp past the limit, a server that miscounts.
+#[test]
+fn judgement() {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new("k6")
+        .args(["inspect", "tests/k6/judgement.js"])
+        // Where scripts/test puts it.
+        .env("PATH", format!("{path}:target/tools/k6/bin"))
+        .output()
+        .expect("k6 can't be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 fn count(figures: &Value, name: &str) -> u64 {
     figures["counts"][name].as_u64().unwrap_or(0)
 }

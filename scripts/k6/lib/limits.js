@@ -2,11 +2,13 @@
 
 import { patience } from './settings.js';
 
-/** Thresholds for these calls, each `[p95, p99]`; and no more failures than `share` of all requests. */
+const PERCENTS = [95, 99, 99.9];
+
+/** Thresholds for these calls, each `[p95, p99]`, or `[p95, p99, p99.9]`; and no more failures than `share` of all requests. */
 export function within(calls, share = 0.001) {
   const limits = { http_req_failed: [`rate<=${share}`] };
-  for (const [call, [p95, p99]] of Object.entries(calls)) {
-    limits[`http_req_duration{call:${call}}`] = [`p(95)<${p95 * patience}`, `p(99)<${p99 * patience}`];
+  for (const [call, most] of Object.entries(calls)) {
+    limits[`http_req_duration{call:${call}}`] = most.map((ms, n) => `p(${PERCENTS[n]})<${ms * patience}`);
   }
   return limits;
 }

@@ -2,7 +2,7 @@
 
 import { sleep } from 'k6';
 import { Counter } from 'k6/metrics';
-import { call, comeBack } from './api.js';
+import { call, comeBack, insist, wasShed } from './api.js';
 import { pace } from './settings.js';
 
 export const joined = new Counter('joined');
@@ -11,11 +11,12 @@ export const lapsed = new Counter('lapsed');
 export const leftTheLine = new Counter('left_the_line');
 
 /**
- * Asks the gate about a page of the shop, as its gateway does for every request of a visitor: where it sends the visitor,
- * or null if it lets them in. Needs k6's address among the server's trusted proxies, since only those may ask.
+ * Asks the gate about a page of the shop, as its gateway does for every request of a visitor: whether it lets the visitor
+ * in, and else where it sends them; null if it does not answer. Needs k6's address among the server's trusted proxies, since
+ * only those may ask.
  */
 export function askGate(room, uri, cookie) {
-  const response = call('gate', 'GET', `/gate/${room}/redirect`, {
+  const response = insist('gate', 'GET', `/gate/${room}/redirect`, {
     headers: {
       Accept: 'text/html',
       'X-Forwarded-Proto': 'http',
@@ -25,8 +26,9 @@ export function askGate(room, uri, cookie) {
     },
     statuses: [200, 302],
   });
+  if (response.status === 200) return { letIn: true };
   if (response.status !== 302) return null;
-  return { location: response.headers.Location, cookie: String(response.headers['Set-Cookie'] || '').split(';')[0] };
+  return { letIn: false, location: response.headers.Location, cookie: String(response.headers['Set-Cookie'] || '').split(';')[0] };
 }
 
 /** Opens the waiting page, as a browser does after the shop's redirect. */
@@ -34,23 +36,22 @@ export function openPage(room) {
   return call('page', 'GET', `/w/${room}`, { headers: { 'Accept-Encoding': 'gzip' }, statuses: [200], isRead: false });
 }
 
-/** Joins; comes back as told when shed, at most `tries` times. The place, or null. */
-export function join(room, tries = 5) {
-  for (let n = 0; n < tries; n += 1) {
-    const response = call('join', 'POST', `/v1/rooms/${room}/tickets`, { body: {}, statuses: [201] });
-    if (response.status === 201) {
-      joined.add(1);
-      return { room, ...response.json() };
-    }
-    sleep(comeBack(response));
-  }
-  return null;
+/** Joins, and comes back when told to. The place, or null. */
+export function join(room) {
+  const response = insist('join', 'POST', `/v1/rooms/${room}/tickets`, { body: {}, statuses: [201] });
+  if (response.status !== 201) return null;
+  joined.add(1);
+  return { room, ...response.json() };
 }
 
-/** One look at the shared status. A poller that brings the last ETag mostly gets 304. */
+/**
+ * One look at the shared status. A poller that brings the last ETag mostly gets 304. `place.pause` is for how many seconds
+ * at least there must be no other look.
+ */
 export function status(place) {
   const headers = place.etag ? { 'If-None-Match': place.etag } : {};
   const response = call('status', 'GET', `/v1/rooms/${place.room}/status`, { headers, statuses: [200, 304] });
+  place.pause = wasShed(response) ? comeBack(response) : 0;
   if (response.status === 200) {
     place.etag = response.headers.Etag;
     place.status = response.json();
@@ -58,13 +59,13 @@ export function status(place) {
   return place.status;
 }
 
-/** Waits until the head has passed the place, polling as the page does; false if `patience` seconds pass first. */
+/** Waits until the head has passed the place, polling as apps are told to; false if `patience` seconds pass first. */
 export function waitInLine(place, patience) {
   const until = Date.now() + patience * 1000;
   while (Date.now() < until) {
     const now = status(place);
     if (now && place.number <= now.head) return true;
-    sleep(nextPoll(place, now) / pace);
+    sleep(Math.min(Math.max(place.pause, nextPoll(place, now) / pace), Math.max(0, until - Date.now()) / 1000));
   }
   return false;
 }
@@ -75,7 +76,7 @@ function nextPoll(place, now) {
   const ahead = place.number - now.head;
   const perSecond = Math.max(now.rate_per_minute / 60, 0.1);
   const wait = ahead / perSecond;
-  const next = wait < 30 ? near : wait < 300 ? middle : far;
+  const next = wait < 120 ? near : wait < 300 ? middle : far;
   return next * (0.8 + Math.random() * 0.4);
 }
 
@@ -97,6 +98,7 @@ export function claim(place) {
       lapsed.add(1);
       return null;
     }
+    if (response.status !== 202 && !wasShed(response)) return null;
     sleep(comeBack(response));
   }
   return null;
@@ -105,7 +107,7 @@ export function claim(place) {
 /** Gives the place or the session back. */
 export function leave(place) {
   leftTheLine.add(1);
-  call('leave', 'POST', `/v1/rooms/${place.room}/leave`, {
+  insist('leave', 'POST', `/v1/rooms/${place.room}/leave`, {
     body: {},
     headers: { 'X-Dropgate-Ticket': place.ticket },
     statuses: [200, 204, 410],

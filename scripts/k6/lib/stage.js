@@ -14,7 +14,9 @@ export const overAdmission = new Counter('over_admission');
 /** Runs whose end was looked at: without it the two above would hold where nothing was compared. */
 const concluded = new Counter('concluded');
 const sold = new Gauge('server_sold');
+const unsold = new Gauge('server_unsold');
 const enteredAtServer = new Gauge('server_entered');
+const tail = new Gauge('server_tail');
 
 /** Makes the room, the sale if one is given, and the key. Call it in `setup`. */
 export function prepare(script, { room = {}, sale } = {}) {
@@ -39,7 +41,7 @@ export function prepare(script, { room = {}, sale } = {}) {
     stage.keyId = key.id;
     stage.shopKey = key.secret;
   }
-  everywhere(stage);
+  stage.instances = everywhere(stage);
   return stage;
 }
 
@@ -49,16 +51,19 @@ function made(response) {
   return response;
 }
 
+/** How old the figures of an instance may be while another one does the work. */
+const STALE_MS = 1000;
+
 /** An instance that was not seen for so long is taken for gone. */
 const GONE_MS = 5000;
 
-/** Waits until each instance serves what was made: they follow each other within a second. */
+/** Waits until each instance serves what was made: they follow each other within a second. How many there are. */
 function everywhere({ room, sale }) {
   for (let tries = 0; tries < 40; tries += 1) {
     const { instances } = call('instances', 'GET', '/v1/instances', { headers: admin, statuses: [200] }).json();
     const latest = Math.max(...instances.map((instance) => Date.parse(instance.last_seen_at)));
     const alive = instances.filter((instance) => latest - Date.parse(instance.last_seen_at) < GONE_MS);
-    if (alive.length === 1 || alive.every(({ rooms, sales }) => room in rooms && (!sale || sale in sales))) return;
+    if (alive.length === 1 || alive.every(({ rooms, sales }) => room in rooms && (!sale || sale in sales))) return alive.length;
     sleep(0.25);
   }
   throw new Error('not every instance has taken over the room and the sale of this run');
@@ -70,15 +75,18 @@ function read(room) {
 
 /** Checks the books and the rate, then deletes what `prepare` made. Call it in `teardown`. */
 export function conclude(stage) {
+  // The one that is asked may not know yet what the others did last.
+  if (stage.instances > 1) sleep(STALE_MS / 1000);
   const now = figures(stage.room);
   // Where the figures had other names, nothing at all would have been compared.
   look('the metrics tell of the room', now);
   if (now) {
     enteredAtServer.add(now.entered);
+    tail.add(now.tail);
     // The observer holds every window against the bounds; this is the whole run, for scripts without one as well.
     hold(stage.rules, { asked: stage.started, entered: 0, called: 0 }, { ...now, told: Date.now() });
   }
-  if (stage.sale) sold.add(checkBooks(stage));
+  if (stage.sale) checkBooks(stage);
   if (now) concluded.add(1);
   if (keep) {
     console.log(`kept: room ${stage.room}${stage.sale ? ' and its sale' : ''}`);
@@ -92,7 +100,7 @@ export function conclude(stage) {
   call('delete room', 'DELETE', `/v1/rooms/${stage.room}`, { headers: any, statuses: [200, 204] });
 }
 
-/** Folds the outbox and compares it with what the sale shows of itself. The units sold. */
+/** Folds the outbox and compares it with what the sale shows of itself; notes the units sold and those that are not. */
 function checkBooks(stage) {
   const told = {};
   const add = (sku, column, units) => {
@@ -143,29 +151,31 @@ function checkBooks(stage) {
     }
     if (item.available + item.held + item.sold !== item.total) wrong += 1;
   }
+  const sum = (of) => view.items.reduce((all, item) => all + of(item), 0);
   // Nobody restocks here.
-  const total = view.items.reduce((sum, item) => sum + item.total, 0);
+  const total = sum((item) => item.total);
   if (total !== stage.total) console.error(`there were ${stage.total} units, and the sale says ${total}`);
   wrong += Math.abs(total - stage.total);
   booksWrong.add(wrong);
-  return view.items.reduce((sum, item) => sum + item.sold, 0);
+  sold.add(sum((item) => item.sold));
+  unsold.add(sum((item) => item.available + item.held));
 }
 
-/** A room's counters, from the metrics: who entered, and who was called and has not lapsed. Null where they are not told. */
+/**
+ * A room's counters, from the metrics: who entered, who was called and has not lapsed, and the last position given. Null
+ * where they are not told.
+ */
 function figures(room) {
   const response = call('metrics', 'GET', '/metrics', { headers: admin, statuses: [200] });
   if (response.status !== 200) return null;
   const value = (name) => Number(new RegExp(`^dropgate_room_${name}\\{room="${room}"\\} (\\d+)$`, 'm').exec(response.body)?.[1]);
-  const [entered, head, lapsed] = ['entered', 'head', 'lapsed'].map(value);
-  return entered >= 0 && head >= 0 && lapsed >= 0 ? { entered, called: head - lapsed } : null;
+  const [entered, head, lapsed, tail] = ['entered', 'head', 'lapsed', 'tail'].map(value);
+  return [entered, head, lapsed, tail].every((count) => count >= 0) ? { entered, called: head - lapsed, tail } : null;
 }
 
 /** The most samples kept: over eight minutes of them, longer than any window worth watching. */
 const SAMPLES_MAX = 2000;
 const samples = [];
-
-/** How old the figures of an instance may be while another one does the work. */
-const STALE_MS = 1000;
 
 /** Counts what happened from one sample to a later one beyond what the rate allows in that time, whichever the time. */
 function hold(rules, before, after) {

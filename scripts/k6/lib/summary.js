@@ -3,11 +3,11 @@
 
 const folder = __ENV.RESULTS || '.';
 
-/** The `handleSummary` of a script: `rows` may add lines of its own, `steps` figures, `failures` what else does not hold. */
+/** The `handleSummary` of a script: `rows` may add lines of its own, `steps` figures, `failures` what else does not hold, of the data and the counts. */
 export function summarise(script, { rows = () => [], steps = () => undefined, failures = () => [] } = {}) {
   return (data) => {
     const results = collect(script, data);
-    const failed = [...broken(data), ...uncounted(results.counts), ...failures(data)];
+    const failed = [...broken(data), ...disagreements(results.counts), ...failures(data, results.counts)];
     const lines = [...table(results), ...rows(data), '', ...verdict(data, failed), ''];
     return {
       stdout: `${lines.join('\n')}\n`,
@@ -20,7 +20,7 @@ function collect(script, data) {
   const calls = {};
   const counts = {};
   for (const [name, metric] of Object.entries(data.metrics)) {
-    const call = /^http_req_duration\{call:(.+)\}$/.exec(name)?.[1];
+    const call = /^http_req_duration\{call:([^,}]+)\}$/.exec(name)?.[1];
     if (call) calls[call] = metric.values;
     else if (metric.type === 'counter' && !/^(data_|http_|iteration)|\{/.test(name)) counts[name] = metric.values.count;
     else if (metric.type === 'gauge' && name.startsWith('server_')) counts[name] = metric.values.value;
@@ -53,13 +53,23 @@ function thresholds(data) {
 const broken = (data) => thresholds(data).filter(({ ok }) => !ok).map(({ metric, condition }) => `${metric}: ${condition}`);
 
 /**
- * What was promised and the server does not count: visitors let in, so that its count is not what the rate was held against,
- * and units that were paid for.
+ * Where what the visitors were told is not what the server counts. Whoever got no answer may have got what they asked for:
+ * that much, and no more, the server may be ahead of them.
  */
-function uncounted({ entered = 0, server_entered: counted = 0, confirmed = 0, server_sold: sold = 0 }) {
+export function disagreements(counts) {
+  const { joined = 0, entered = 0, confirmed = 0, payments = 0, paid_too_late: late = 0 } = counts;
+  const { asked_for: asked = 0, sold_out: refused = 0, limit_exceeded: limited = 0 } = counts;
+  const { server_tail: tail = 0, server_entered: counted = 0, server_sold: sold = 0, server_unsold: unsold = 0 } = counts;
+  const granted = asked - refused - limited;
   return [
+    ...(joined > tail ? [`joined: ${joined} got a position, and the last one is ${tail}: some were given twice`] : []),
     ...(entered > counted ? [`entered: ${entered} visitors were let in, and the server counts ${counted}`] : []),
     ...(confirmed > sold ? [`confirmed: ${confirmed} were told that they have bought, and the server counts ${sold}`] : []),
+    ...(sold > payments - late ? [`server sold: ${sold}, and at most ${payments - late} can have paid in time`] : []),
+    // A unit is gone when somebody has it: all of them had to be handed out once before anybody could be told so.
+    ...(refused > 0 && granted < sold + unsold
+      ? [`sold out: ${refused} were told so, and of ${sold + unsold} units at most ${granted} had been handed out`]
+      : []),
   ];
 }
 
