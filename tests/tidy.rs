@@ -54,8 +54,11 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// The only other crates the pure parts may name: nothing that reads a clock, draws a number or does I/O.
-const PURE: &[(&str, &[&str])] =
-    &[("room", &["serde", "thiserror", "jiff"]), ("sale", &["serde", "thiserror", "litemap"]), ("store/catalog", &["serde"])];
+const PURE: &[(&str, &[&str])] = &[
+    ("room", &["serde", "thiserror", "jiff"]),
+    ("sale", &["serde", "thiserror", "litemap"]),
+    ("store/catalog", &["serde"]),
+];
 
 /// The standard library's doors to the world, shut to the pure parts.
 const DOORS: &[&str] = &[
