@@ -34,9 +34,17 @@ pub struct Endpoint {
 
 /// An address, with `{name}` for its parameters.
 pub fn endpoint(path: &str) -> Endpoint {
+    endpoint_within("", path)
+}
+
+/// An address in the scope of a prefix, by what follows that.
+pub fn endpoint_within(prefix: &str, path: &str) -> Endpoint {
+    // Only a test asks for the whole address.
+    #[cfg(not(test))]
+    let _ = prefix;
     Endpoint {
         #[cfg(test)]
-        path: path.to_owned(),
+        path: format!("{prefix}{path}"),
         resource: web::resource(path),
         methods: BTreeSet::from(["OPTIONS"]),
         cors: Cors::SameOrigin,

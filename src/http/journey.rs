@@ -12,9 +12,9 @@ use actix_web::{
 use url::form_urlencoded;
 
 use super::{
-    Caller, Context, RoomPath,
+    Caller, Context, PAGES, RoomPath,
     cookies::{self, Transport},
-    endpoint,
+    endpoint_within,
     passes::{Claimed, claim_place, way_in},
     place::stand,
     problem::{Code, Problem},
@@ -32,9 +32,9 @@ use crate::{
 
 /// The addresses of this file; joining is at the page's own address.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint("/w/{room}/place").get(place).register(config);
-    endpoint("/w/{room}/enter").post(enter).register(config);
-    endpoint("/w/{room}/leave").post(leave).register(config);
+    endpoint_within(PAGES, "/{room}/place").get(place).register(config);
+    endpoint_within(PAGES, "/{room}/enter").post(enter).register(config);
+    endpoint_within(PAGES, "/{room}/leave").post(leave).register(config);
 }
 
 #[utoipa::path(post, path = "/w/{room}", tag = "page", operation_id = "joinByForm",

@@ -64,7 +64,7 @@ pub(crate) use self::tests::bench as testing;
 pub use self::{
     client_address::{ClientAddress, TrustedProxies},
     cors::Cors,
-    endpoint::endpoint,
+    endpoint::{endpoint, endpoint_within},
     extract::{Caller, JsonBody, OptionalJsonBody, RoomPath, SalePath},
     join_limit::{Evidence, JoinLimit},
     limits::Bounds,
@@ -165,16 +165,19 @@ fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surface: 
     config.default_service(web::to(nothing_here));
 }
 
-/// The calls of visitors, gates and shops. Addresses are tried in this order, so those asked most come first.
+/// The prefix of the waiting pages and what a browser without script does on them.
+const PAGES: &str = "/w";
+
+/// The calls of visitors, gates and shops. Addresses are tried in this order, each by a regular expression, so those asked
+/// most come first; what has a prefix of its own takes others no more than a comparison.
 fn visitors(config: &mut ServiceConfig) {
+    config.service(web::scope(PAGES).configure(waiting_page::configure).configure(journey::configure));
     status::configure(config);
     tickets::configure(config);
     gate::configure(config);
-    waiting_page::configure(config);
     reservations::configure(config);
     passes::configure(config);
     place::configure(config);
-    journey::configure(config);
     sessions::configure(config);
     events::configure(config);
     jwks::configure(config);

@@ -9,7 +9,7 @@ use actix_web::{
 };
 
 use super::{
-    RoomPath, endpoint,
+    PAGES, RoomPath, endpoint_within,
     precompressed::{Effort, Precompressed},
     problem::{Code, Problem},
 };
@@ -25,8 +25,8 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// The addresses of this file; the page's own address is also where a browser without script joins.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint("/w/{room}").get(waiting_page).post(super::journey::join).register(config);
-    endpoint("/w/{room}/logo/{hash}").get(logo).register(config);
+    endpoint_within(PAGES, "/{room}").get(waiting_page).post(super::journey::join).register(config);
+    endpoint_within(PAGES, "/{room}/logo/{hash}").get(logo).register(config);
 }
 
 /// The page of one version of a room's document, ready to send.
