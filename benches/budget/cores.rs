@@ -1,10 +1,14 @@
 //! Which cores the server gets and which the sender: apart, as where the crowd's phones are not the server's machine, or
 //! all of them for both.
 
+use std::time::Instant;
+
 use nix::{
     sched::{CpuSet, sched_getaffinity, sched_setaffinity},
     unistd::Pid,
 };
+
+use super::server::Server;
 
 /// Where server and sender run.
 #[derive(Clone, Copy)]
@@ -29,9 +33,12 @@ impl Cores {
         (!sender.is_empty()).then(|| Self { server: set(server), sender: set(sender), all })
     }
 
-    /// How many the server has.
-    pub fn of_the_server(&self) -> usize {
-        members(&self.server).len()
+    /// Does something, and says how much of its cores the server used meanwhile.
+    pub fn busy<T>(&self, server: &Server, act: impl FnOnce() -> T) -> (T, f64) {
+        let (cpu, began) = (server.cpu(), Instant::now());
+        let done = act();
+        let time = began.elapsed().as_secs_f64() * members(&self.server).len() as f64;
+        (done, (server.cpu() - cpu).as_secs_f64() / time)
     }
 
     /// Starts a server on its cores: a process has those of the thread that starts it, and as many workers as cores.

@@ -1,5 +1,7 @@
 //! What grows with what: the same path with more waiting, more rooms, more holds.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -67,8 +69,8 @@ impl Path {
 pub async fn of_the_line(site: &Site, sizes: &[u64], effort: Effort, report: &mut Report) {
     let (mut status, mut join) = (Path::new("status", site, WAITING), Path::new("join", site, WAITING));
     for size in sizes.iter().copied().filter(|size| *size <= effort.line_most) {
-        let rooms: Vec<String> = (0..=ROUNDS_MOST).map(|round| fresh("line", size, round)).collect();
-        for room in &rooms {
+        let rooms = fresh("line", size);
+        for room in BTreeSet::from_iter(&rooms) {
             site.server.make_room(room, &json!({"rate_per_minute": 1, "burst": 1})).await;
             fill(&site.server, room, size).await;
         }
@@ -80,10 +82,9 @@ pub async fn of_the_line(site: &Site, sizes: &[u64], effort: Effort, report: &mu
     join.tell(report);
 }
 
-/// The name of what a round is measured on: of another one each, where a round is more than there was before it.
-fn fresh(what: &str, size: u64, round: u32) -> String {
-    let round = if size > COUNTED { 0 } else { round };
-    format!("{what}-{size}-{round}")
+/// The names of what each round is measured on: another one each, where a round adds more than there was before it.
+fn fresh(what: &str, size: u64) -> Vec<String> {
+    (0..=ROUNDS_MOST).map(|round| format!("{what}-{size}-{}", if size > COUNTED { 0 } else { round })).collect()
 }
 
 /// Status and join spread over more and more rooms, each with its line.
@@ -123,12 +124,10 @@ pub async fn of_the_stock(site: &Site, skus: u64, effort: Effort, report: &mut R
         (0..skus).map(|n| json!({"sku": format!("s{n}"), "name": "Kite", "total": 1_000_000_000})).collect();
     let mut reserve = Path::new(&format!("reserve of {skus} SKUs"), site, HOLDS);
     for size in [10, 100_000] {
-        let sales: Vec<String> = (0..=ROUNDS_MOST).map(|round| fresh(&format!("drop-{skus}"), size, round)).collect();
-        for (round, sale) in sales.iter().enumerate() {
-            if round == 0 || *sale != sales[0] {
-                site.server.make_sale(sale, &json!(items), &hour()).await;
-                hold(&site.server, sale, "s0", size);
-            }
+        let sales = fresh(&format!("drop-{skus}"), size);
+        for sale in BTreeSet::from_iter(&sales) {
+            site.server.make_sale(sale, &json!(items), &hour()).await;
+            hold(&site.server, sale, "s0", size);
         }
         reserve.measure(size, effort, |round| {
             site.count(reservations(&site.server, &sales[round as usize], "s0", COUNTED))

@@ -95,9 +95,7 @@ fn of_path(
     let mut numbers = 0..;
     let mut next = move || make(numbers.next().unwrap_or_default());
     cores.send(|| {
-        let (cpu, began) = (server.cpu(), Instant::now());
-        let capacity = capacity(&mut next, server, effort);
-        let busy = (server.cpu() - cpu).as_secs_f64() / began.elapsed().as_secs_f64() / cores.of_the_server() as f64;
+        let (capacity, busy) = cores.busy(server, || capacity(&mut next, server, effort));
         report.row(Row {
             what: format!("{what}: capacity"),
             measure: "a second".to_owned(),
@@ -110,7 +108,7 @@ fn of_path(
         let capacity = capacity.value;
         [QUIET, BUSY].map(|share| {
             let what = format!("{what}, at {:.0} % of capacity", share * 100.0);
-            at(&what, capacity * share, &mut next, server, effort, report)
+            at(&what, capacity * share, &mut next, server, cores, effort, report)
         })
     })
 }
@@ -121,10 +119,13 @@ fn at(
     rate: f64,
     next: &mut impl FnMut() -> Vec<u8>,
     server: &Server,
+    cores: Cores,
     effort: Effort,
     report: &mut Report,
 ) -> Latency {
-    let rounds: Vec<Arrivals> = (0..effort.rounds).map(|_| run(Pace::Rate(rate, effort.each), next, server)).collect();
+    let pace = Pace::Rate(rate, effort.each);
+    let (rounds, busy) =
+        cores.busy(server, || (0..effort.rounds).map(|_| run(pace, next, server)).collect::<Vec<Arrivals>>());
     let answered = |quantile| in_ms(&rounds, |round| round.answered.value_at_quantile(quantile));
     let latency = Latency {
         what: what.to_owned(),
@@ -134,6 +135,7 @@ fn at(
         p999: answered(0.999),
         late: in_ms(&rounds, |round| round.late.value_at_quantile(0.99)),
         refused: rounds.iter().map(|round| round.refused).sum(),
+        busy,
     };
     report.latency(latency.clone());
     latency

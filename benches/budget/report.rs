@@ -61,6 +61,8 @@ pub struct Latency {
     pub late: Median,
     /// How many requests were refused for being too much, in all rounds.
     pub refused: u64,
+    /// How much of its cores the server used.
+    pub busy: f64,
 }
 
 /// The same path while something grows.
@@ -248,7 +250,12 @@ impl Row {
 
 impl Latency {
     fn line(&self) -> String {
-        let late = format!("p99 of the sender's own delay: {:.2} ms; {} refused", self.late.value, self.refused);
+        let late = format!(
+            "{:.0} % of the server's cores; p99 of the sender's own delay: {:.2} ms; {} refused",
+            self.busy * 100.0,
+            self.late.value,
+            self.refused
+        );
         let Self { what, per_second, p50, p99, p999, .. } = self;
         format!("| {what} | {per_second:.0} | {p50} | {p99} | {p999} | {late} |")
     }
