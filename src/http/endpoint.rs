@@ -37,15 +37,12 @@ pub fn endpoint(path: &str) -> Endpoint {
     endpoint_within("", path)
 }
 
-/// An address in the scope of a prefix, by what follows that.
+/// An address in the scope of its prefix, said in full like any other.
 pub fn endpoint_within(prefix: &str, path: &str) -> Endpoint {
-    // Only a test asks for the whole address.
-    #[cfg(not(test))]
-    let _ = prefix;
     Endpoint {
         #[cfg(test)]
-        path: format!("{prefix}{path}"),
-        resource: web::resource(path),
+        path: path.to_owned(),
+        resource: web::resource(path.strip_prefix(prefix).unwrap_or(path)),
         methods: BTreeSet::from(["OPTIONS"]),
         cors: Cors::SameOrigin,
     }

@@ -32,9 +32,9 @@ use crate::{
 
 /// The addresses of this file; joining is at the page's own address.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint_within(PAGES, "/{room}/place").get(place).register(config);
-    endpoint_within(PAGES, "/{room}/enter").post(enter).register(config);
-    endpoint_within(PAGES, "/{room}/leave").post(leave).register(config);
+    endpoint_within(PAGES, "/w/{room}/place").get(place).register(config);
+    endpoint_within(PAGES, "/w/{room}/enter").post(enter).register(config);
+    endpoint_within(PAGES, "/w/{room}/leave").post(leave).register(config);
 }
 
 #[utoipa::path(post, path = "/w/{room}", tag = "page", operation_id = "joinByForm",

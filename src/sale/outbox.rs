@@ -155,3 +155,30 @@ impl Outbox {
         self.checkpoints.front().copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_trimmed_is_gone_at_once_and_taken_apart_before_more_is() {
+        let mut outbox = Outbox::default();
+        let mut trims = 0;
+        for _ in 0..KEPT_EVENTS_MAX + 3 * CHECKPOINT_EVERY as usize {
+            outbox.append(UnixMs(1), EventKind::Rewound { term: 1, to_seq: 0 });
+            if outbox.checkpoint_due() {
+                assert_eq!(outbox.trimmed, 0, "of the last time");
+                outbox.append(UnixMs(1), EventKind::Checkpoint { items: Vec::new() });
+                outbox.trim();
+                trims += usize::from(outbox.trimmed > 0);
+            }
+            assert!(outbox.len() <= KEPT_EVENTS_MAX + CHECKPOINT_EVERY as usize);
+            assert_eq!(outbox.after(0, 1)[0].seq, outbox.first());
+        }
+        assert!(trims >= 2, "{trims} times");
+        let kept = outbox.after(0, usize::MAX);
+        assert_eq!((kept.len(), kept[0].seq), (outbox.len(), outbox.first()));
+        assert!(matches!(kept[0].kind, EventKind::Checkpoint { .. }));
+        assert_eq!(Outbox::of(outbox.seq(), kept.into()), outbox, "whatever is still to be taken apart");
+    }
+}

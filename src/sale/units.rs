@@ -98,3 +98,25 @@ impl<'de> Deserialize<'de> for Units {
         Ok(BTreeMap::deserialize(deserializer)?.into_iter().collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn they_are_written_and_read_as_the_map_they_are() {
+        let sku = |text| Sku::parse(text).unwrap();
+        let mut units = Units::from([(sku("b"), 1), (sku("a"), 2)]);
+        units.add(&sku("b"), 4);
+        units.add(&sku("c"), 3);
+        let map = BTreeMap::from([(sku("a"), 2_u64), (sku("b"), 5), (sku("c"), 3)]);
+        for (units, map) in [(units, map), (Units::new(), BTreeMap::new())] {
+            let bytes = postcard::to_stdvec(&units).unwrap();
+            assert_eq!(bytes, postcard::to_stdvec(&map).unwrap());
+            assert_eq!(postcard::from_bytes::<Units>(&bytes).unwrap(), units);
+            assert_eq!(serde_json::to_string(&units).unwrap(), serde_json::to_string(&map).unwrap());
+        }
+        // More than there can be is said to come.
+        assert!(postcard::from_bytes::<Units>(&[0xff; 9]).is_err());
+    }
+}

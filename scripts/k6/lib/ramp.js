@@ -19,27 +19,25 @@ const AFTER_SPARE_MS = 50;
  */
 export function judge(figures, { patience = 1, refusalCost = 0 } = {}) {
   const isBroken = ({ served, offered, p99 }) => served < SERVED_LEAST * offered || p99 > P99_MOST_MS * patience;
-  // A step is held against the best so far: with more load batches grow, and more may be served than ever before.
-  const bestBy = (n) => Math.max(...figures.slice(0, n + 1).map(({ served }) => served));
-  const steps = figures.map((step, n) => ({ ...step, isBroken: isBroken(step), best: bestBy(n) }));
+  const steps = figures.map((step) => ({ ...step, isBroken: isBroken(step) }));
   const ramp = steps.slice(0, -1);
   const after = steps[ramp.length];
   const best = Math.max(...ramp.map(({ served }) => served));
   const broke = ramp.findIndex((step) => step.isBroken);
-  const past = broke === -1 ? [] : ramp.slice(broke).filter((step) => sent(step) > EXCESS_LEAST * step.best);
-  const failures = best === 0 ? ['nothing was served'] : [...notHeld({ past, patience, refusalCost }), ...notRecovered(ramp[0], after, patience)];
+  const past = broke === -1 ? [] : ramp.slice(broke).filter((step) => sent(step) > EXCESS_LEAST * best);
+  const failures = best === 0 ? ['nothing was served'] : [...notHeld({ past, best, patience, refusalCost }), ...notRecovered(ramp[0], after, patience)];
   return { steps, failures, words: best === 0 ? [] : words({ ramp, after, best, broke, past }) };
 }
 
 const sent = ({ offered, notSent }) => offered - notSent;
 
 /** What does not hold past the limit. */
-function notHeld({ past, patience, refusalCost }) {
+function notHeld({ past, best, patience, refusalCost }) {
   // The share of the best throughput that refusals leave at `load` times of it, where both take the processor's time.
   const left = (load) => Math.max(0, (1 - load * refusalCost) / (1 - refusalCost));
   return past.flatMap((step) => [
-    ...(step.served < HELD_LEAST * step.best * left(sent(step) / step.best)
-      ? [`${step.name}: served ${step.served.toFixed(0)} a second, of ${step.best.toFixed(0)} at best`]
+    ...(step.served < HELD_LEAST * best * left(sent(step) / best)
+      ? [`${step.name}: served ${step.served.toFixed(0)} a second, of ${best.toFixed(0)} at best`]
       : []),
     ...(step.p99 > SERVED_P99_MOST_MS * patience ? [`${step.name}: the slowest percent of those served waited ${step.p99.toFixed(0)} ms`] : []),
   ]);
@@ -67,10 +65,10 @@ function words({ ramp, after, best, broke, past }) {
     return [held, 'k6 could not send more than that ("not sent": it had no free user), so that what lies past the limit is not known', recovery];
   }
   const highestOf = (of) => Math.max(...past.map(of));
-  const least = Math.min(...past.map(({ served, best: ofThat }) => served / ofThat));
+  const least = Math.min(...past.map(({ served }) => served));
   return [
     held,
-    `past the limit, up to ${(highestOf(sent) / best).toFixed(1)} times that: served at least ${(100 * least).toFixed(0)} % of the best so far, p99 ${highestOf(({ p99 }) => p99).toFixed(0)} ms`,
+    `past the limit, up to ${(highestOf(sent) / best).toFixed(1)} times that: served at least ${((100 * least) / best).toFixed(0)} % of the best, p99 ${highestOf(({ p99 }) => p99).toFixed(0)} ms`,
     past.some(({ refused }) => refused > 0) ? `refusals with Retry-After, p99 ${highestOf(({ refusedP99 }) => refusedP99).toFixed(0)} ms` : 'nobody was refused: the excess waited',
     recovery,
   ];

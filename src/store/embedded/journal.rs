@@ -42,7 +42,7 @@ const CHANGED_ROWS_MAX: usize = 250;
 
 /// What is in no use any more, records and rows of sales, goes step by step: in each commit this much, a millisecond or so,
 /// or twice as much as it adds, so that what is left does not grow.
-const REMOVED_LEAST: usize = 250;
+const REMOVED_LEAST: usize = 500;
 
 pub(super) const META: TableDefinition<&str, u64> = TableDefinition::new("dropgate");
 pub(super) const JOURNAL: TableDefinition<u64, &[u8]> = TableDefinition::new("journal");
