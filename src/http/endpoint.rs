@@ -1,24 +1,22 @@
 //! One address and its methods. GET answers HEAD too, OPTIONS says what there is, and a method that the address
 //! does not know gets 405 with `Allow`.
 
-use std::{cell::OnceCell, collections::BTreeSet, rc::Rc, time::Instant};
+use std::{cell::OnceCell, collections::BTreeSet, time::Duration};
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route,
-    body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
+    dev::ServiceResponse,
     guard,
     http::{
         Method,
         header::{self, HeaderValue},
     },
-    middleware::{Next, from_fn},
     web::{self, ServiceConfig},
 };
 
 use super::{
+    Context,
     cors::Cors,
-    extract,
     metrics::RouteMetrics,
     problem::{Code, Problem},
 };
@@ -57,10 +55,8 @@ impl Endpoint {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.methods.extend(["GET", "HEAD"]);
-        let get_or_head = guard::Any(guard::Get()).or(guard::Head());
-        self.resource = self.resource.route(web::route().guard(get_or_head).to(handler));
-        self
+        self.methods.insert("HEAD");
+        self.route("GET", |method| matches!(*method, Method::GET | Method::HEAD), handler)
     }
 
     /// Answers POST.
@@ -71,7 +67,7 @@ impl Endpoint {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.method("POST", web::post().to(handler))
+        self.route("POST", |method| *method == Method::POST, handler)
     }
 
     /// Answers PUT.
@@ -82,7 +78,7 @@ impl Endpoint {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.method("PUT", web::put().to(handler))
+        self.route("PUT", |method| *method == Method::PUT, handler)
     }
 
     /// Answers PATCH.
@@ -93,7 +89,7 @@ impl Endpoint {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.method("PATCH", web::patch().to(handler))
+        self.route("PATCH", |method| *method == Method::PATCH, handler)
     }
 
     /// Answers DELETE.
@@ -104,7 +100,7 @@ impl Endpoint {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.method("DELETE", web::delete().to(handler))
+        self.route("DELETE", |method| *method == Method::DELETE, handler)
     }
 
     /// Which other origins may call it from a browser.
@@ -122,13 +118,12 @@ impl Endpoint {
         });
         let allow: HeaderValue = join(&self.methods);
         let cors = self.cors;
-        let layer = Rc::new(Layer { cors, metrics: OnceCell::new() });
         let others = move |request: HttpRequest| {
             let allow = allow.clone();
             async move { unlisted_method(&request, cors, allow) }
         };
-        let layered = from_fn(move |request, next| Rc::clone(&layer).around(request, next));
-        config.service(self.resource.wrap(layered).default_service(web::to(others)));
+        let around = Around { cors, metrics: OnceCell::new() };
+        config.service(self.resource.app_data(around).default_service(web::to(others)));
     }
 
     /// Answers every method by one handler, OPTIONS too.
@@ -143,38 +138,36 @@ impl Endpoint {
         self
     }
 
-    fn method(mut self, name: &'static str, route: Route) -> Self {
+    // With a guard of its own: the framework's keep a list of the methods that did not fit, which we know.
+    fn route<F, Args>(mut self, name: &'static str, fits: fn(&Method) -> bool, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
         self.methods.insert(name);
-        self.resource = self.resource.route(route);
+        let guard = guard::fn_guard(move |context| fits(&context.head().method));
+        self.resource = self.resource.route(web::route().guard(guard).to(handler));
         self
     }
 }
 
-/// What surrounds the handlers of one address: CORS and metrics.
-struct Layer {
+/// What surrounds the handlers of one address: CORS and metrics. A request that has found its address carries it, for the
+/// outermost layer to end with: a layer of its own would cost every request two allocations.
+pub(super) struct Around {
     cors: Cors,
     // Made at the first request: only then is the whole pattern known.
     metrics: OnceCell<RouteMetrics>,
 }
 
-impl Layer {
-    async fn around<B: MessageBody + 'static>(
-        self: Rc<Self>,
-        request: ServiceRequest,
-        next: Next<B>,
-    ) -> Result<ServiceResponse<B>, actix_web::Error> {
-        let origin = self.cors.allowed_origin(request.request());
-        let method = request.method().clone();
-        let started = Instant::now();
-        let mut response = next.call(request).await?;
-        let elapsed = started.elapsed();
-        if let Ok(context) = extract::context(response.request()) {
-            let pattern = || response.request().match_pattern().unwrap_or_default();
-            let metrics = self.metrics.get_or_init(|| RouteMetrics::new(&context.instance.metrics.http, pattern()));
-            metrics.observe(&method, elapsed, response.status());
-        }
+impl Around {
+    /// Ends what a request of this address began: its answer is counted and gets its CORS headers.
+    pub(super) fn finish<B>(&self, context: &Context, response: &mut ServiceResponse<B>, elapsed: Duration) {
+        let pattern = || response.request().match_pattern().unwrap_or_default();
+        let metrics = self.metrics.get_or_init(|| RouteMetrics::new(&context.instance.metrics.http, pattern()));
+        metrics.observe(response.request().method(), elapsed, response.status());
+        let origin = self.cors.allowed_origin(response.request());
         self.cors.put(origin, response.headers_mut());
-        Ok(response)
     }
 }
 

@@ -66,6 +66,16 @@ pub(super) fn room_of(request: &HttpRequest, context: &Context) -> Option<Arc<Li
     context.instance.room(request.match_info().get("room")?)
 }
 
+/// Shows the room that the path names to what is answered out of memory alone. Lent, since a crowd asks: what is shared
+/// has a count of owners, a line of memory that every thread would write.
+///
+/// # Errors
+/// 404 where this instance serves no such room.
+pub(super) fn with_room<R>(request: &HttpRequest, look: impl FnOnce(&LiveRoom) -> R) -> Result<R, Problem> {
+    let id = request.match_info().get("room").ok_or_else(Problem::unknown_room)?;
+    context(request)?.instance.with_room(id, look).ok_or_else(Problem::unknown_room)
+}
+
 /// The sale the path names, if this instance serves it.
 pub(super) fn sale_of(request: &HttpRequest, context: &Context) -> Option<Arc<LiveSale>> {
     context.instance.sale(request.match_info().get("sale")?)

@@ -24,11 +24,12 @@ pub fn configure(config: &mut ServiceConfig) {
         (status = 304, description = "Nothing changed since the ETag sent along")))]
 pub(crate) async fn jwks(context: Data<Context>, request: HttpRequest) -> HttpResponse {
     let keys: Arc<KeyRing> = context.instance.keys();
-    let body = context.jwks.get_or_make(&keys, |keys| {
+    let make = |keys: &KeyRing, _: Option<&Precompressed>| {
         // A list of plain fields always has a JSON form.
         let json = serde_json::to_vec(keys.jwks()).unwrap_or_default();
         Precompressed::new("application/json", json, Effort::Best)
-    });
+    };
     // Five minutes: a new key is published ten minutes before it signs.
-    body.respond(&request, &[(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))])
+    let caching = [(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"))];
+    context.jwks.with(&keys, make, |body| body.respond(&request, caching))
 }

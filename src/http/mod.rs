@@ -48,7 +48,7 @@ pub mod visitor;
 pub mod waiters;
 pub mod waiting_page;
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use actix_web::{
     App, HttpRequest, HttpResponse,
@@ -146,7 +146,10 @@ pub fn app(
         InitError = (),
     > + use<>,
 > {
-    App::new().wrap(from_fn(outer::finish)).configure(|config| configure(config, context, surface))
+    let own = Rc::new(context.clone());
+    App::new()
+        .wrap(from_fn(move |request, next| outer::finish(Rc::clone(&own), request, next)))
+        .configure(|config| configure(config, context, surface))
 }
 
 fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surface: Surface) {

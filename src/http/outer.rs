@@ -1,13 +1,15 @@
 //! What surrounds every request: shedding and header bounds before, the form of errors and the headers that
 //! every answer carries after.
 
+use std::{rc::Rc, time::Instant};
+
 use actix_web::{
     HttpRequest, HttpResponse,
-    body::{BoxBody, MessageBody},
+    body::BoxBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     http::{
         StatusCode,
-        header::{self, HeaderMap, HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderValue},
     },
     middleware::Next,
     web,
@@ -16,6 +18,7 @@ use actix_web::{
 use super::{
     Context,
     connections::{self, AtWork},
+    endpoint::Around,
     extract, gate,
     limits::{HEADERS_MAX_BYTES, REFUSED_BODY_TIMEOUT},
     problem::{Code, Problem},
@@ -23,28 +26,31 @@ use super::{
 };
 use crate::page::{self, Language};
 
-/// The outermost layer.
+/// The outermost layer. The context is the worker's own handle on what all share: every request counts as its owner.
 pub(super) async fn finish(
+    context: Rc<web::Data<Context>>,
     request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
+    next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let context = request.app_data::<web::Data<Context>>().cloned();
-    let admitted = match &context {
-        Some(context) => InFlight::enter(context, request.request()),
-        None => Err(Problem::new(Code::Internal, "the service is not set up")),
-    };
+    let started = Instant::now();
+    let admitted = InFlight::enter(&context, request.request());
     let mut response = match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
         Err(problem) => {
             let (request, payload) = request.into_parts();
             swallow(&request, payload).await;
             ServiceResponse::from_err(problem, request)
         }
-        Ok(_in_flight) => next.call(request).await?.map_into_boxed_body(),
+        Ok(_in_flight) => next.call(request).await?,
     };
     if let Some(problem) = problem_of(&response) {
         let mut written = write_problem(&problem, response.request());
         keep_headers(&response, &mut written);
         response = response.into_response(written);
+    }
+    // Shared with the request while this one is changed.
+    let request = response.request().clone();
+    if let Some(around) = request.app_data::<Around>() {
+        around.finish(&context, &mut response, started.elapsed());
     }
     put_security_headers(&mut response);
     Ok(response)
@@ -147,7 +153,7 @@ pub(super) fn is_navigation(headers: &HeaderMap) -> bool {
     }
 }
 
-/// What inner layers put on the error before it was written anew: CORS, cookies.
+/// What handlers put on the error before it was written anew: cookies.
 fn keep_headers<B>(before: &ServiceResponse<B>, written: &mut HttpResponse) {
     let own = written.headers().clone();
     for (name, value) in before.headers() {
@@ -157,18 +163,13 @@ fn keep_headers<B>(before: &ServiceResponse<B>, written: &mut HttpResponse) {
     }
 }
 
-/// Headers of every answer; a handler's own win.
+/// Headers of every answer, put here alone; a document's handler has a policy of its own.
 fn put_security_headers<B>(response: &mut ServiceResponse<B>) {
-    const HEADERS: [(HeaderName, &str); 3] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        // Nothing of ours is a document unless its handler says so with a policy of its own.
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-    ];
+    const NO_DOCUMENT: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     let headers = response.headers_mut();
-    for (name, value) in HEADERS {
-        if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
+    headers.append(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.append(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        headers.append(header::CONTENT_SECURITY_POLICY, NO_DOCUMENT);
     }
 }

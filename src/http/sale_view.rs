@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{self, HeaderName, HeaderValue},
+    http::header::{self, HeaderValue},
     web,
 };
 use serde::Serialize;
@@ -173,29 +173,33 @@ async fn fresh(sale: &LiveSale, context: &Context) -> Result<HttpResponse, Probl
 
 /// The answer for everyone else.
 async fn shared(sale: &LiveSale, request: &HttpRequest, context: &Context) -> Result<HttpResponse, Problem> {
-    const HEADERS: [(HeaderName, &str); 2] = [
-        (header::CACHE_CONTROL, "public, max-age=1, s-maxage=1, stale-if-error=60"),
-        (header::VARY, "Authorization, Accept-Encoding"),
-    ];
+    const CACHING: HeaderValue = HeaderValue::from_static("public, max-age=1, s-maxage=1, stale-if-error=60");
     let clock = &context.instance.clock;
     let known = if sale.needs_operator() { Err(StoreError::NeedsOperator) } else { sale.recent_items(clock).await };
-    let rendered = match known {
-        Ok(items) => rendered(sale, &items.ok_or_else(being_set_up)?),
-        Err(StoreError::NeedsOperator) => {
-            sale.lost_view.get_or_make(&sale.document, |_| Rendered::new(SaleView::lost(sale, clock.now())))
-        }
-        Err(error) => return Err(error.into()),
+    let respond = |rendered: &Rendered| {
+        let mut response = rendered.body.respond(request, [(header::CACHE_CONTROL, CACHING)]);
+        // Whoever has a key is answered otherwise.
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Authorization, Accept-Encoding"));
+        response
     };
-    Ok(rendered.body.respond(request, &HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value)))))
+    match known {
+        Ok(items) => Ok(with_rendered(sale, &items.ok_or_else(being_set_up)?, respond)),
+        Err(StoreError::NeedsOperator) => {
+            let lost = || Rendered::new(SaleView::lost(sale, clock.now()));
+            Ok(sale.lost_view.with(&sale.document, |_, _| lost(), respond))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn being_set_up() -> Problem {
     Problem::new(Code::Recovering, "this sale is being set up")
 }
 
-/// Made again only when the items are others, and sent again as it was where nothing that it shows has changed.
-fn rendered(sale: &LiveSale, items: &Arc<View>) -> Arc<Rendered> {
-    let made = sale.view.get_or_renew(items, |items, last: Option<&Arc<Rendered>>| {
+/// Shows the sale's view to `look`: made again only when the items are others, and sent again as it was where nothing that
+/// it shows has changed.
+fn with_rendered<R>(sale: &LiveSale, items: &Arc<View>, look: impl FnOnce(&Rendered) -> R) -> R {
+    let make = |items: &View, last: Option<&Arc<Rendered>>| {
         let shown = if sale.document.show_numbers { Shown::Numbers } else { Shown::Words };
         let mut view = SaleView::of(sale, items, shown);
         if let Some(last) = last {
@@ -206,8 +210,8 @@ fn rendered(sale: &LiveSale, items: &Arc<View>) -> Arc<Rendered> {
             view.updated_at = updated_at;
         }
         Arc::new(Rendered::new(view))
-    });
-    Arc::clone(&made)
+    };
+    sale.view.with(items, make, |rendered| look(rendered))
 }
 
 impl Rendered {

@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{
-    Cors, RoomPath, endpoint,
+    Cors, endpoint,
+    extract::with_room,
     precompressed::{Effort, Precompressed},
     problem::{Code, Problem},
 };
@@ -131,12 +132,12 @@ pub struct Rendered {
     responses((status = 200, description = "The shared status, the same for everyone; cacheable for a second", body = Status),
         (status = 304, description = "Nothing changed since the ETag sent along"),
         (status = 404, description = "`unknown_room`")))]
-pub(crate) async fn status(RoomPath(room): RoomPath, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    const CACHING: [(HeaderName, &str); 2] = [
-        (header::CACHE_CONTROL, "public, max-age=1, s-maxage=1, stale-if-error=60"),
-        (HeaderName::from_static("cdn-cache-control"), "max-age=1, stale-while-revalidate=5"),
+pub(crate) async fn status(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    const CACHING: [(HeaderName, HeaderValue); 2] = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=1, s-maxage=1, stale-if-error=60")),
+        (HeaderName::from_static("cdn-cache-control"), HeaderValue::from_static("max-age=1, stale-while-revalidate=5")),
     ];
-    Ok(rendered(&room)?.body.respond(&request, &CACHING.map(|(name, value)| (name, HeaderValue::from_static(value)))))
+    with_room(&request, |room| with_rendered(room, |rendered| rendered.body.respond(&request, CACHING)))?
 }
 
 /// The room's view: what memory knows.
@@ -145,17 +146,23 @@ pub(crate) async fn status(RoomPath(room): RoomPath, request: HttpRequest) -> Re
 /// 503 in the moment between a room's making and its first answer.
 pub fn view_of(room: &LiveRoom) -> Result<Arc<View>, Problem> {
     room.note_look();
-    room.lane.view().ok_or_else(|| Problem::new(Code::Recovering, "this room is being set up"))
+    room.lane.view().ok_or_else(being_set_up)
 }
 
-/// The room's status, made again only when its view is another, and sent again as it was where nothing that it
-/// shows has changed: so its ETag lasts as long as the room stands still.
+fn being_set_up() -> Problem {
+    Problem::new(Code::Recovering, "this room is being set up")
+}
+
+/// Shows the room's status to `look`: made again only when its view is another, and sent again as it was where nothing
+/// that it shows has changed: so its ETag lasts as long as the room stands still.
 ///
 /// # Errors
 /// As [`view_of`].
-pub fn rendered(room: &LiveRoom) -> Result<Arc<Rendered>, Problem> {
-    let view = view_of(room)?;
-    let made = room.status.get_or_renew(&view, |view, last: Option<&Arc<Rendered>>| {
+fn with_rendered<R>(room: &LiveRoom, look: impl FnOnce(&Rendered) -> R) -> Result<R, Problem> {
+    room.note_look();
+    let view = room.lane.peek();
+    let view = view.as_ref().ok_or_else(being_set_up)?;
+    let make = |view: &View, last: Option<&Arc<Rendered>>| {
         let mut status = Status::of(room, view);
         if let Some(last) = last {
             let updated_at = std::mem::replace(&mut status.updated_at, last.status.updated_at);
@@ -165,8 +172,8 @@ pub fn rendered(room: &LiveRoom) -> Result<Arc<Rendered>, Problem> {
             status.updated_at = updated_at;
         }
         Arc::new(Rendered::new(status))
-    });
-    Ok(Arc::clone(&made))
+    };
+    Ok(room.status.with(view, make, |rendered| look(rendered)))
 }
 
 impl Rendered {

@@ -1,7 +1,5 @@
 //! The waiting page and a shop's logo: the same bytes for everyone, so that a CDN can serve them.
 
-use std::sync::Arc;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, HeaderName, HeaderValue},
@@ -10,11 +8,11 @@ use actix_web::{
 
 use super::{
     PAGES, RoomPath, endpoint_within,
+    extract::with_room,
     precompressed::{Effort, Precompressed},
     problem::{Code, Problem},
 };
 use crate::{
-    instance::LiveRoom,
     page::{self, Rendered, logo},
     room::Document,
 };
@@ -54,22 +52,23 @@ pub fn policy(csp: &str) -> HeaderValue {
     responses((status = 200, description = "The waiting page, the same bytes for everyone", content_type = "text/html"),
         (status = 304, description = "Nothing changed since the ETag sent along"),
         (status = 404, description = "`unknown_room`")))]
-pub(crate) async fn waiting_page(RoomPath(room): RoomPath, request: HttpRequest) -> HttpResponse {
-    let page = ready(&room);
-    page.body.respond(
-        &request,
-        &[
-            (header::CACHE_CONTROL, HeaderValue::from_static(CACHING)),
-            (HeaderName::from_static("no-vary-search"), HeaderValue::from_static(r#"params=("t" "rd")"#)),
-            (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
-            (header::CONTENT_SECURITY_POLICY, page.csp.clone()),
-        ],
-    )
-}
-
-/// A change of settings makes another room around the same line, so a page is made once a change.
-fn ready(room: &LiveRoom) -> Arc<Ready> {
-    room.page.get_or_make(&room.document, Ready::new)
+pub(crate) async fn waiting_page(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    const HEADERS: [(HeaderName, HeaderValue); 3] = [
+        (header::CACHE_CONTROL, HeaderValue::from_static(CACHING)),
+        (HeaderName::from_static("no-vary-search"), HeaderValue::from_static(r#"params=("t" "rd")"#)),
+        (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
+    ];
+    with_room(&request, |room| {
+        // A change of settings makes another room around the same line, so a page is made once a change.
+        room.page.with(
+            &room.document,
+            |document, _| Ready::new(document),
+            |page: &Ready| {
+                let policy = (header::CONTENT_SECURITY_POLICY, page.csp.clone());
+                page.body.respond(&request, HEADERS.into_iter().chain([policy]))
+            },
+        )
+    })
 }
 
 #[utoipa::path(get, path = "/w/{room}/logo/{hash}", tag = "page", operation_id = "logo",

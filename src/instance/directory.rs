@@ -1,6 +1,6 @@
 //! Everything a request looks up, replaced as a whole when the catalog changes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::ExposeSecret;
 
@@ -28,8 +28,9 @@ use crate::{
 pub(super) struct Directory {
     /// The revision of the catalog this was made from.
     pub revision: u64,
-    pub rooms: HashMap<RoomId, Arc<LiveRoom>>,
-    pub sales: HashMap<SaleId, Arc<LiveSale>>,
+    // Ordered, as lists of them are; and with as few as there are, comparing ids costs a request less than hashing one.
+    pub rooms: BTreeMap<RoomId, Arc<LiveRoom>>,
+    pub sales: BTreeMap<SaleId, Arc<LiveSale>>,
     pub ring: Arc<KeyRing>,
     /// The signing keys that the catalog holds; those of the configuration are in the ring as well.
     pub signing: Vec<SigningKey>,
@@ -51,7 +52,7 @@ impl Reader<'_> {
     /// # Errors
     /// A signing key can't be read, and there is no ring from before.
     pub fn read(&self, revision: u64, entries: &[Entry], last: Option<&Directory>) -> Result<Directory, KeyError> {
-        let (mut rooms, mut sales) = (HashMap::new(), HashMap::new());
+        let (mut rooms, mut sales) = (BTreeMap::new(), BTreeMap::new());
         let (mut signing, mut api_keys) = (Vec::new(), configured_keys(self.options));
         for entry in entries {
             match entry.kind {

@@ -157,35 +157,32 @@ struct Made {
 }
 
 impl Memo {
-    /// The value made from `source`. Threads that meet a new source at once may each make it; one stays.
-    pub fn get_or_make<S, T>(&self, source: &Arc<S>, make: impl FnOnce(&S) -> T) -> Arc<T>
-    where
-        S: Any + Send + Sync,
-        T: Any + Send + Sync,
-    {
-        self.get_or_renew(source, |source, _| make(source))
-    }
-
-    /// As [`Memo::get_or_make`]; `make` is also shown the last value, if it is of the same type.
-    pub fn get_or_renew<S, T>(&self, source: &Arc<S>, make: impl FnOnce(&S, Option<&T>) -> T) -> Arc<T>
+    /// Shows the value made from `source` to `look`. `make` is also shown the last value, if it is of the same type. Threads
+    /// that meet a new source at once may each make one; one stays.
+    ///
+    /// Lent and not shared: a count of owners is a line of memory that every thread of a crowd would write.
+    pub fn with<S, T, R>(
+        &self,
+        source: &Arc<S>,
+        make: impl FnOnce(&S, Option<&T>) -> T,
+        look: impl FnOnce(&T) -> R,
+    ) -> R
     where
         S: Any + Send + Sync,
         T: Any + Send + Sync,
     {
         let made = self.made.load();
         let last = made.as_ref().and_then(|made| {
-            let value = Arc::downcast::<T>(Arc::clone(&made.value)).ok()?;
+            let value = made.value.downcast_ref::<T>()?;
             Some((std::ptr::addr_eq(Arc::as_ptr(&made.source), Arc::as_ptr(source)), value))
         });
-        let last = match last {
-            Some((true, value)) => return value,
-            Some((false, value)) => Some(value),
-            None => None,
-        };
-        let value = Arc::new(make(source, last.as_deref()));
+        if let Some((true, value)) = last {
+            return look(value);
+        }
+        let value = Arc::new(make(source, last.map(|(_, value)| value)));
         let (source, kept) = (Arc::clone(source), Arc::clone(&value));
         self.made.store(Some(Arc::new(Made { source, value: kept })));
-        value
+        look(&value)
     }
 }
 
@@ -193,29 +190,35 @@ impl Memo {
 mod tests {
     use super::*;
 
+    /// What a memo has or makes of a source, by adding to it.
+    fn made(memo: &Memo, source: &Arc<u64>, more: u64) -> u64 {
+        memo.with(source, |n, _| n + more, |value: &u64| *value)
+    }
+
     #[test]
     fn a_memo_makes_a_value_once_a_source() {
         let memo = Memo::default();
         let first = Arc::new(1_u64);
-        assert_eq!(*memo.get_or_make(&first, |n| n + 1), 2);
-        assert_eq!(*memo.get_or_make(&first, |_| 99_u64), 2, "the same source is not made again");
+        assert_eq!(made(&memo, &first, 1), 2);
+        assert_eq!(made(&memo, &first, 99), 2, "the same source is not made again");
         // Equal, but another source: it may have been replaced for a reason.
-        assert_eq!(*memo.get_or_make(&Arc::new(1_u64), |n| n + 5), 6);
+        assert_eq!(made(&memo, &Arc::new(1_u64), 5), 6);
     }
 
     #[test]
     fn a_renewed_value_sees_the_last_one() {
         let memo = Memo::default();
-        let add = |n: &u64, last: Option<&u64>| n + last.unwrap_or(&0);
-        assert_eq!(*memo.get_or_renew(&Arc::new(1_u64), add), 1);
-        assert_eq!(*memo.get_or_renew(&Arc::new(10_u64), add), 11);
+        let sum =
+            |source: u64| memo.with(&Arc::new(source), |n, last: Option<&u64>| n + last.unwrap_or(&0), |value| *value);
+        assert_eq!(sum(1), 1);
+        assert_eq!(sum(10), 11);
     }
 
     #[test]
     fn a_memo_asked_for_another_type_makes_that() {
         let memo = Memo::default();
         let source = Arc::new(7_u64);
-        memo.get_or_make(&source, |n| *n);
-        assert_eq!(*memo.get_or_make(&source, ToString::to_string), "7");
+        made(&memo, &source, 0);
+        memo.with(&source, |n, _| n.to_string(), |text: &String| assert_eq!(text, "7"));
     }
 }

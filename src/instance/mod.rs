@@ -178,6 +178,11 @@ impl Instance {
         self.directory.load().rooms.get(id).cloned()
     }
 
+    /// Shows the room of that id to `look`, if there is one, without sharing it.
+    pub fn with_room<R>(&self, id: &str, look: impl FnOnce(&LiveRoom) -> R) -> Option<R> {
+        self.directory.load().rooms.get(id).map(|room| look(room))
+    }
+
     /// The sale of that id: a look-up in memory.
     pub fn sale(&self, id: &str) -> Option<Arc<LiveSale>> {
         self.directory.load().sales.get(id).cloned()
@@ -185,9 +190,7 @@ impl Instance {
 
     /// All sales, ordered by id.
     pub fn sales(&self) -> Vec<Arc<LiveSale>> {
-        let mut sales: Vec<_> = self.directory.load().sales.values().cloned().collect();
-        sales.sort_by(|a, b| a.id.cmp(&b.id));
-        sales
+        self.directory.load().sales.values().cloned().collect()
     }
 
     /// The rooms whose visitors buy here, in no order: those whose passes the sale takes, which are all where it
@@ -207,10 +210,7 @@ impl Instance {
 
     /// All rooms, ordered by id.
     pub fn rooms(&self) -> Vec<(RoomId, Arc<LiveRoom>)> {
-        let directory = self.directory.load();
-        let mut rooms: Vec<_> = directory.rooms.iter().map(|(id, room)| (id.clone(), Arc::clone(room))).collect();
-        rooms.sort_by(|a, b| a.0.cmp(&b.0));
-        rooms
+        self.directory.load().rooms.iter().map(|(id, room)| (id.clone(), Arc::clone(room))).collect()
     }
 
     /// The API key of that secret: a look-up in memory.

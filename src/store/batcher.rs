@@ -24,7 +24,7 @@ use std::{
     time::Instant,
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use self::backlog::Backlog;
@@ -187,6 +187,11 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
     /// where the room or sale does not exist.
     pub fn view(&self) -> Option<Arc<A::View>> {
         self.view.load_full()
+    }
+
+    /// The same for a look at it, without sharing it.
+    pub fn peek(&self) -> Guard<Option<Arc<A::View>>> {
+        self.view.load()
     }
 
     /// Puts a command into the queue; true if a driver has to be started for it.
