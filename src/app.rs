@@ -13,7 +13,7 @@ mod tls;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use actix_web::{dev::ServerHandle, web::Data};
+use actix_web::dev::ServerHandle;
 use tokio::{runtime::Handle, sync::watch, time::Instant};
 
 pub use self::{
@@ -41,7 +41,7 @@ pub struct Application {
     admin_address: Option<SocketAddr>,
     servers: Vec<actix_web::dev::Server>,
     connections: Arc<Connections>,
-    context: Data<Context>,
+    context: Arc<Context>,
     store: Backend,
     tls: Option<Tls>,
     shutdown_timeout: Duration,
@@ -95,7 +95,7 @@ impl Application {
         let options = config.options(&public_url, Handle::current());
         let instance = Instance::start(store.clone(), clock, metrics, options).await?;
         make_first_room(config, &instance).await?;
-        let context = Data::new(context(config, instance, public_url, address));
+        let context = Arc::new(context(config, instance, public_url, address));
         let connections = Connections::watch();
         let plan = Plan { config, context: &context, tls: tls.as_ref(), connections: &connections };
         let surface = if admin_listener.is_some() { Surface::Public } else { Surface::All };

@@ -57,10 +57,10 @@ struct Arguments {
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
     /// Interleaved rounds of each row.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, default_value_t = 11, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
-    /// Seconds of each measurement.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=60))]
+    /// Seconds of each measurement: short ones, so that both of a pair meet the machine in the same mood.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
     /// Seconds of the soak.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{HttpServer, dev::Server, web::Data};
+use actix_web::{HttpServer, dev::Server};
 use tokio::net::TcpSocket;
 
 use super::{error::BuildError, tls::Tls};
@@ -47,7 +47,7 @@ pub(super) fn address_of(listener: &TcpListener) -> Result<SocketAddr, BuildErro
 /// What all servers of an application share.
 pub(super) struct Plan<'a> {
     pub config: &'a Config,
-    pub context: &'a Data<Context>,
+    pub context: &'a Arc<Context>,
     pub tls: Option<&'a Tls>,
     /// Shared by all listeners.
     pub connections: &'a Arc<Connections>,

@@ -163,11 +163,20 @@ pub fn begin(request: &HttpRequest) -> Result<AtWork, Problem> {
     Ok(at_work)
 }
 
+impl AtWork {
+    /// Says that it has ended.
+    pub fn end(&mut self, now: Instant) {
+        if let Some(usage) = self.0.take() {
+            usage.idle_from(now);
+            usage.at_work.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
 impl Drop for AtWork {
     fn drop(&mut self) {
-        if let Some(usage) = &self.0 {
-            usage.idle_from(Instant::now());
-            usage.at_work.fetch_sub(1, Ordering::AcqRel);
+        if self.0.is_some() {
+            self.end(Instant::now());
         }
     }
 }

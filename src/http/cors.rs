@@ -3,10 +3,9 @@
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
     http::header::{self, HeaderMap, HeaderValue},
-    web,
 };
 
-use super::{Context, extract};
+use super::{Shared, extract};
 use crate::instance::LiveRoom;
 
 /// Headers of ours that a page of another origin may send.
@@ -62,13 +61,13 @@ impl Cors {
             Self::Public => Some(HeaderValue::from_static("*")),
             Self::RoomHosts => {
                 let origin = request.headers().get(header::ORIGIN)?;
-                let context = request.app_data::<web::Data<Context>>()?;
+                let context = request.app_data::<Shared>()?;
                 let room = extract::room_of(request, context)?;
                 room.return_policy.admits_origin(origin.to_str().ok()?).then(|| origin.clone())
             }
             Self::SaleHosts => {
                 let origin = request.headers().get(header::ORIGIN)?;
-                let context = request.app_data::<web::Data<Context>>()?;
+                let context = request.app_data::<Shared>()?;
                 let sale = extract::sale_of(request, context)?;
                 let asked = origin.to_str().ok()?;
                 let admits = |room: &LiveRoom| room.return_policy.admits_origin(asked);

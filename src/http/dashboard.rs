@@ -15,7 +15,7 @@ use actix_web::{
 use futures_util::future::LocalBoxFuture;
 
 use super::{
-    Caller, Context, Surface,
+    Caller, Context, Shared, Surface,
     cookies::{self, Transport},
     endpoint,
     extract::read_body,
@@ -54,7 +54,7 @@ pub(super) fn signed_in(request: &HttpRequest, context: &Context) -> Result<Opti
 
 #[utoipa::path(get, path = "/dashboard", tag = "operators", operation_id = "dashboard",
     responses((status = 200, description = "The dashboard, or the form to sign in", body = String, content_type = "text/html")))]
-pub(crate) async fn show(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+pub(crate) async fn show(request: HttpRequest, context: Shared) -> HttpResponse {
     let page = match key_of_cookie(&request, &context) {
         Some(_) => page::dashboard(context.public_url.as_str()),
         None => page::sign_in(SignIn::Fresh),
@@ -71,7 +71,7 @@ pub(crate) async fn show(request: HttpRequest, context: web::Data<Context>) -> H
 pub(crate) async fn sign_in(
     request: HttpRequest,
     Caller(caller): Caller,
-    context: web::Data<Context>,
+    context: Shared,
     SecretField(secret): SecretField,
 ) -> Result<HttpResponse, Problem> {
     // No cookie of ours is needed here, but another site shall not sign anybody in either.
@@ -101,7 +101,7 @@ pub(crate) async fn sign_in(
 
 #[utoipa::path(post, path = "/dashboard/session/end", tag = "operators", operation_id = "signOut",
     responses((status = 303, description = "Signed out"), (status = 403, description = "`forbidden`: the form of another site")))]
-pub(crate) async fn sign_out(request: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn sign_out(request: HttpRequest, context: Shared) -> Result<HttpResponse, Problem> {
     require_own_page(&request, &context)?;
     Ok(to_dashboard(cookie_of(&request, &context, String::new(), Duration::ZERO)))
 }

@@ -6,7 +6,7 @@ use actix_web::{
     FromRequest, HttpRequest,
     dev::Payload,
     http::header,
-    web::{self, Bytes, BytesMut},
+    web::{Bytes, BytesMut},
 };
 use futures_util::{
     StreamExt as _,
@@ -18,7 +18,7 @@ use serde::{
 };
 
 use super::{
-    Context,
+    Context, Shared,
     client_address::ClientAddress,
     limits::{BODY_MAX_BYTES, BODY_TIMEOUT},
     problem::{Code, Problem},
@@ -57,8 +57,8 @@ impl FromRequest for SalePath {
 ///
 /// # Errors
 /// 500 where the application was not set up with [`super::app`].
-pub fn context(request: &HttpRequest) -> Result<&web::Data<Context>, Problem> {
-    request.app_data::<web::Data<Context>>().ok_or_else(|| Problem::new(Code::Internal, "the service is not set up"))
+pub fn context(request: &HttpRequest) -> Result<&Shared, Problem> {
+    request.app_data::<Shared>().ok_or_else(|| Problem::new(Code::Internal, "the service is not set up"))
 }
 
 /// The room the path names, if this instance serves it.

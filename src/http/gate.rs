@@ -20,7 +20,7 @@ use actix_web::{
 
 use self::{asked::Asked, decide::Decision};
 use super::{
-    Context,
+    Context, Shared,
     extract::{client_ip, room_of},
     problem::{Code, Problem},
 };
@@ -58,15 +58,15 @@ pub(super) fn narrow_problem(request: &HttpRequest, problem: &Problem) -> Option
     is_nginx.then(|| answer::problem(Door::Nginx, problem.clone()))
 }
 
-async fn redirect(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+async fn redirect(request: HttpRequest, context: Shared) -> HttpResponse {
     ask(Door::Redirect, &request, &context).await
 }
 
-async fn nginx(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+async fn nginx(request: HttpRequest, context: Shared) -> HttpResponse {
     ask(Door::Nginx, &request, &context).await
 }
 
-async fn envoy(request: HttpRequest, context: web::Data<Context>) -> HttpResponse {
+async fn envoy(request: HttpRequest, context: Shared) -> HttpResponse {
     ask(Door::Envoy, &request, &context).await
 }
 

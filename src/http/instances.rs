@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Context, auth::Read, documents::private, endpoint, problem::Problem};
+use super::{Shared, auth::Read, documents::private, endpoint, problem::Problem};
 use crate::{room::settings::Timestamp, store::instances::InstanceRow};
 
 /// The addresses of this file.
@@ -44,7 +44,7 @@ pub struct InstanceList {
     responses((status = 200, description = "Every running instance", body = InstanceList),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`"),
         (status = 503, description = "`overloaded` or `store_unavailable`")))]
-pub(crate) async fn list(_key: Read, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list(_key: Read, context: Shared) -> Result<HttpResponse, Problem> {
     let instances = context.instance.instances().await?.into_iter().map(InstanceShown::of).collect();
     Ok(private(HttpResponse::Ok()).json(InstanceList { instances }))
 }

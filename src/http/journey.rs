@@ -7,12 +7,12 @@ use actix_web::{
         StatusCode,
         header::{self, HeaderName},
     },
-    web::{Data, ServiceConfig},
+    web::ServiceConfig,
 };
 use url::form_urlencoded;
 
 use super::{
-    Caller, Context, PAGES, RoomPath,
+    Caller, PAGES, RoomPath, Shared,
     cookies::{self, Transport},
     endpoint_within,
     passes::{Claimed, claim_place, way_in},
@@ -46,7 +46,7 @@ pub fn configure(config: &mut ServiceConfig) {
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn join(
     RoomPath(room): RoomPath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     Caller(caller): Caller,
 ) -> Result<HttpResponse, Problem> {
@@ -71,7 +71,7 @@ pub(crate) async fn join(
         (status = 404, description = "`unknown_room`")))]
 pub(crate) async fn place(
     RoomPath(room): RoomPath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let ticket = visitor::brought(&request, &context, &room).and_then(|brought| brought.ticket.ok());
@@ -99,7 +99,7 @@ pub(crate) async fn place(
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn enter(
     RoomPath(room): RoomPath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let back = place_address(&room, &request);
@@ -125,7 +125,7 @@ pub(crate) async fn enter(
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn leave(
     RoomPath(room): RoomPath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let back = place_address(&room, &request);

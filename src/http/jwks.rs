@@ -1,15 +1,13 @@
 //! The public keys of passes, for whoever verifies them without asking us.
 
-use std::sync::Arc;
-
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, HeaderValue},
-    web::{Data, ServiceConfig},
+    web::ServiceConfig,
 };
 
 use super::{
-    Context, Cors, endpoint,
+    Cors, Shared, endpoint,
     precompressed::{Effort, Precompressed},
 };
 use crate::token::KeyRing;
@@ -22,8 +20,8 @@ pub fn configure(config: &mut ServiceConfig) {
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "machines", operation_id = "getJwks",
     responses((status = 200, description = "The public keys of passes and entry passes (RFC 7517)", body = Object),
         (status = 304, description = "Nothing changed since the ETag sent along")))]
-pub(crate) async fn jwks(context: Data<Context>, request: HttpRequest) -> HttpResponse {
-    let keys: Arc<KeyRing> = context.instance.keys();
+pub(crate) async fn jwks(context: Shared, request: HttpRequest) -> HttpResponse {
+    let keys = context.instance.keys();
     let make = |keys: &KeyRing, _: Option<&Precompressed>| {
         // A list of plain fields always has a JSON form.
         let json = serde_json::to_vec(keys.jwks()).unwrap_or_default();

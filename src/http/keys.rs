@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Context, JsonBody,
+    JsonBody, Shared,
     auth::Admin,
     documents::private,
     endpoint,
@@ -93,7 +93,7 @@ pub struct SigningKeyList {
 #[utoipa::path(get, path = "/v1/keys", tag = "operators", operation_id = "listKeys", security(("api_key" = ["admin"])),
     responses((status = 200, description = "Every API key, without secrets", body = KeyList),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`")))]
-pub(crate) async fn list(_key: Admin, context: web::Data<Context>) -> HttpResponse {
+pub(crate) async fn list(_key: Admin, context: Shared) -> HttpResponse {
     let keys = context.instance.api_keys().iter().map(|key| Key::of(key)).collect();
     private(HttpResponse::Ok()).json(KeyList { keys })
 }
@@ -103,11 +103,7 @@ pub(crate) async fn list(_key: Admin, context: web::Data<Context>) -> HttpRespon
     responses((status = 200, description = "The key, without its secret", body = Key),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`"),
         (status = 404, description = "`not_found`")))]
-pub(crate) async fn get(
-    _key: Admin,
-    id: web::Path<String>,
-    context: web::Data<Context>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get(_key: Admin, id: web::Path<String>, context: Shared) -> Result<HttpResponse, Problem> {
     let key = context.instance.api_key_by_id(&id).ok_or_else(unknown_key)?;
     Ok(private(HttpResponse::Ok()).json(Key::of(&key)))
 }
@@ -120,7 +116,7 @@ pub(crate) async fn get(
         (status = 503, description = "`overloaded` or `store_unavailable`")))]
 pub(crate) async fn create(
     _key: Admin,
-    context: web::Data<Context>,
+    context: Shared,
     JsonBody(wanted): JsonBody<NewKey>,
 ) -> Result<HttpResponse, Problem> {
     let created = context.instance.create_api_key(wanted).await?;
@@ -154,7 +150,7 @@ pub(crate) struct NewKeyBody {
 pub(crate) async fn delete(
     Admin(caller): Admin,
     id: web::Path<String>,
-    context: web::Data<Context>,
+    context: Shared,
 ) -> Result<HttpResponse, Problem> {
     context.instance.delete_api_key(&id, &caller.id).await.map_err(|error| match error {
         OperateError::Unknown => unknown_key(),
@@ -167,7 +163,7 @@ pub(crate) async fn delete(
     security(("api_key" = ["admin"])),
     responses((status = 200, description = "The signing keys of the store, without what they sign with", body = SigningKeyList),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`")))]
-pub(crate) async fn list_signing(_key: Admin, context: web::Data<Context>) -> HttpResponse {
+pub(crate) async fn list_signing(_key: Admin, context: Shared) -> HttpResponse {
     let now = context.instance.clock.now();
     private(HttpResponse::Ok()).json(SigningKeyList::of(&context.instance.signing_keys(), now))
 }
@@ -178,7 +174,7 @@ pub(crate) async fn list_signing(_key: Admin, context: web::Data<Context>) -> Ht
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`"),
         (status = 409, description = "`conflict`: successors are announced already"),
         (status = 503, description = "`overloaded` or `store_unavailable`")))]
-pub(crate) async fn rotate(_key: Admin, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn rotate(_key: Admin, context: Shared) -> Result<HttpResponse, Problem> {
     let keys = context.instance.rotate_signing_keys().await?;
     Ok(private(HttpResponse::Ok()).json(SigningKeyList::of(&keys, context.instance.clock.now())))
 }

@@ -11,7 +11,7 @@ use prometheus_client::{
 use serde_json::json;
 
 use super::{
-    Context,
+    Shared,
     auth::Read,
     documents::private,
     endpoint,
@@ -59,7 +59,7 @@ pub(crate) async fn healthz() -> HttpResponse {
 #[utoipa::path(get, path = "/readyz", tag = "machines", operation_id = "readyz",
     responses((status = 200, description = "The store answers", body = Object),
         (status = 503, description = "`store_unavailable`")))]
-pub(crate) async fn readyz(context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn readyz(context: Shared) -> Result<HttpResponse, Problem> {
     let late = || Problem::new(Code::StoreUnavailable, "the store did not answer in time");
     match tokio::time::timeout(READY_WITHIN, context.instance.ready()).await {
         Ok(Ok(())) => {
@@ -80,12 +80,12 @@ pub(crate) async fn readyz(context: web::Data<Context>) -> Result<HttpResponse, 
 pub(crate) async fn metrics_for_readers(
     _key: Read,
     request: HttpRequest,
-    context: web::Data<Context>,
+    context: Shared,
 ) -> Result<HttpResponse, Problem> {
     metrics(request, context).await
 }
 
-async fn metrics(request: HttpRequest, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+async fn metrics(request: HttpRequest, context: Shared) -> Result<HttpResponse, Problem> {
     let instance = &context.instance;
     let sales = sale_figures(instance).await;
     let mut body = String::new();

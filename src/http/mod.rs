@@ -48,13 +48,12 @@ pub mod visitor;
 pub mod waiters;
 pub mod waiting_page;
 
-use std::{rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     App, HttpRequest, HttpResponse,
     body::BoxBody,
-    dev::{ServiceFactory, ServiceRequest, ServiceResponse},
-    middleware::from_fn,
+    dev::{Service as _, ServiceFactory, ServiceRequest, ServiceResponse},
     web::{self, ServiceConfig},
 };
 
@@ -121,6 +120,9 @@ impl Context {
     }
 }
 
+/// The context as a worker has it: with a count of owners of its own, since every request is one for a while.
+pub type Shared = web::Data<Arc<Context>>;
+
 /// Which addresses a listener serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Surface {
@@ -135,7 +137,7 @@ pub enum Surface {
 /// An application that answers every address of a surface. What surrounds them stands around the application itself:
 /// around a scope it would cost every request a second search for its address.
 pub fn app(
-    context: &web::Data<Context>,
+    context: &Arc<Context>,
     surface: Surface,
 ) -> App<
     impl ServiceFactory<
@@ -146,14 +148,18 @@ pub fn app(
         InitError = (),
     > + use<>,
 > {
-    let own = Rc::new(context.clone());
+    let own = Shared::new(Arc::clone(context));
+    let context = own.clone();
     App::new()
-        .wrap(from_fn(move |request, next| outer::finish(Rc::clone(&own), request, next)))
+        .wrap_fn(move |request, inner| {
+            let entered = outer::enter(&own, request);
+            outer::finish(entered.map(|(in_flight, request)| (in_flight, inner.call(request))))
+        })
         .configure(|config| configure(config, context, surface))
 }
 
-fn configure(config: &mut ServiceConfig, context: &web::Data<Context>, surface: Surface) {
-    config.app_data(context.clone()).app_data(surface);
+fn configure(config: &mut ServiceConfig, context: Shared, surface: Surface) {
+    config.app_data(context).app_data(surface);
     if surface != Surface::Admin {
         visitors(config);
     }

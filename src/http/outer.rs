@@ -1,22 +1,20 @@
 //! What surrounds every request: shedding and header bounds before, the form of errors and the headers that
 //! every answer carries after.
 
-use std::{rc::Rc, time::Instant};
+use std::time::Instant;
 
 use actix_web::{
     HttpRequest, HttpResponse,
     body::BoxBody,
-    dev::{Payload, ServiceRequest, ServiceResponse},
+    dev::{ServiceRequest, ServiceResponse},
     http::{
         StatusCode,
         header::{self, HeaderMap, HeaderValue},
     },
-    middleware::Next,
-    web,
 };
 
 use super::{
-    Context,
+    Shared,
     connections::{self, AtWork},
     endpoint::Around,
     extract, gate,
@@ -26,69 +24,82 @@ use super::{
 };
 use crate::page::{self, Language};
 
-/// The outermost layer. The context is the worker's own handle on what all share: every request counts as its owner.
-pub(super) async fn finish(
-    context: Rc<web::Data<Context>>,
-    request: ServiceRequest,
-    next: Next<BoxBody>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let started = Instant::now();
-    let admitted = InFlight::enter(&context, request.request());
-    let mut response = match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
-        Err(problem) => {
-            let (request, payload) = request.into_parts();
-            swallow(&request, payload).await;
-            ServiceResponse::from_err(problem, request)
+/// A request that came in, with what is made of it, or one that is refused.
+pub(super) type Entered<T> = Result<(InFlight, T), (Problem, ServiceRequest)>;
+
+/// The outermost layer, before: whether a request may come in.
+pub(super) fn enter(context: &Shared, request: ServiceRequest) -> Entered<ServiceRequest> {
+    let admitted = InFlight::begin(context, request.request());
+    match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
+        Ok(in_flight) => Ok((in_flight, request)),
+        Err(problem) => Err((problem, request)),
+    }
+}
+
+/// The outermost layer, after: what every answer has.
+pub(super) async fn finish<F>(entered: Entered<F>) -> F::Output
+where
+    F: Future<Output = Result<ServiceResponse<BoxBody>, actix_web::Error>>,
+{
+    let mut response = match entered {
+        Ok((in_flight, answer)) => {
+            let mut response = with_problem(answer.await?);
+            in_flight.end(&mut response);
+            response
         }
-        Ok(_in_flight) => next.call(request).await?,
+        Err((problem, request)) => with_problem(refuse(problem, request).await),
     };
-    if let Some(problem) = problem_of(&response) {
-        let mut written = write_problem(&problem, response.request());
-        keep_headers(&response, &mut written);
-        response = response.into_response(written);
-    }
-    // Shared with the request while this one is changed.
-    let request = response.request().clone();
-    if let Some(around) = request.app_data::<Around>() {
-        around.finish(&context, &mut response, started.elapsed());
-    }
     put_security_headers(&mut response);
     Ok(response)
 }
 
-/// A request at work; leaving gives its place back.
-struct InFlight<'a> {
-    context: &'a Context,
-    _at_work: AtWork,
+/// A request at work; dropping it gives its place back.
+pub(super) struct InFlight {
+    context: Shared,
+    at_work: AtWork,
+    started: Instant,
 }
 
-impl<'a> InFlight<'a> {
-    fn enter(context: &'a Context, request: &HttpRequest) -> Result<Self, Problem> {
+impl InFlight {
+    fn begin(context: &Shared, request: &HttpRequest) -> Result<Self, Problem> {
         let at_work = connections::begin(request)?;
         let metrics = &context.instance.metrics.http;
         // The gauge is the count: every further one would be a cache line that all threads write.
         let before = metrics.in_flight.inc();
-        let in_flight = Self { context, _at_work: at_work };
+        let in_flight = Self { context: context.clone(), at_work, started: Instant::now() };
         if usize::try_from(before).is_ok_and(|before| before >= context.bounds.in_flight) {
             metrics.shed.inc();
             return Err(Problem::new(Code::Overloaded, "this instance has as many requests at work as it can finish"));
         }
         Ok(in_flight)
     }
+
+    /// Ends it with its answer.
+    fn end<B>(mut self, response: &mut ServiceResponse<B>) {
+        let now = Instant::now();
+        self.at_work.end(now);
+        // Another handle on the request, while its response is changed.
+        let request = response.request().clone();
+        if let Some(address) = request.app_data::<Around>() {
+            address.finish(&self.context, response, now.saturating_duration_since(self.started));
+        }
+    }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.context.instance.metrics.http.in_flight.dec();
     }
 }
 
-/// Reads the body of a request that is refused, if it is there. With one unread the connection would be closed, and
+/// Refuses a request, and reads its body first if it is there. With one unread the connection would be closed, and
 /// opening another costs both sides several times what the refusal does, just when there is no time.
-async fn swallow(request: &HttpRequest, mut payload: Payload) {
-    let body = extract::read_body(request, &mut payload);
+async fn refuse(problem: Problem, request: ServiceRequest) -> ServiceResponse<BoxBody> {
+    let (request, mut payload) = request.into_parts();
+    let body = extract::read_body(&request, &mut payload);
     // What comes of it is of no interest: whatever is left unread closes the connection.
     let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, body).await;
+    ServiceResponse::from_err(problem, request)
 }
 
 fn headers_fit(request: &ServiceRequest) -> Result<(), Problem> {
@@ -99,6 +110,14 @@ fn headers_fit(request: &ServiceRequest) -> Result<(), Problem> {
     }
     let detail = format!("the address and all headers together may have at most {HEADERS_MAX_BYTES} bytes");
     Err(Problem::new(Code::HeadersTooLarge, detail))
+}
+
+/// The response, its problem written as one.
+fn with_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let Some(problem) = problem_of(&response) else { return response };
+    let mut written = write_problem(&problem, response.request());
+    keep_headers(&response, &mut written);
+    response.into_response(written)
 }
 
 /// The problem behind a response, also where the framework made the response by itself.

@@ -1,15 +1,11 @@
 //! Claiming the pass: the way from the line into the shop.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header,
-    web::{Data, ServiceConfig},
-};
+use actix_web::{HttpRequest, HttpResponse, http::header, web::ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Context, Cors, OptionalJsonBody, RoomPath, endpoint, lag,
+    Context, Cors, OptionalJsonBody, RoomPath, Shared, endpoint, lag,
     problem::Problem,
     refusals,
     status::{poll, view_of},
@@ -83,7 +79,7 @@ pub enum Claimed {
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn claim(
     RoomPath(room): RoomPath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     OptionalJsonBody(claim): OptionalJsonBody<Claim>,
 ) -> Result<HttpResponse, Problem> {

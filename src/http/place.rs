@@ -1,16 +1,11 @@
 //! Where a visitor stands. The store says it, because only the store knows of places given back; while it is out
 //! of reach, memory says who waits.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    web::{Data, ServiceConfig},
-};
+use actix_web::{HttpRequest, HttpResponse, web::ServiceConfig};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{
-    Context, Cors, RoomPath, endpoint, problem::Problem, refusals, status::view_of, tickets::private, visitor,
-};
+use super::{Cors, RoomPath, Shared, endpoint, problem::Problem, refusals, status::view_of, tickets::private, visitor};
 use crate::{
     instance::LiveRoom,
     room::{
@@ -82,7 +77,7 @@ impl From<Wait> for WaitSeconds {
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn place(
     RoomPath(room): RoomPath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let (ticket, _) = visitor::required(&request, &context, &room)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    Context, JsonBody,
+    JsonBody, Shared,
     auth::{Admin, Read, ReadSome},
     documents::{Precondition, forget_version, private, read_put, respond},
     endpoint,
@@ -36,7 +36,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
 #[utoipa::path(get, path = "/v1/rooms", tag = "operators", operation_id = "listRooms", security(("api_key" = ["read"])),
     responses((status = 200, description = "The documents of the rooms that the key covers, ordered by id", body = RoomList),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`")))]
-pub(crate) async fn list(ReadSome(key): ReadSome, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list(ReadSome(key): ReadSome, context: Shared) -> Result<HttpResponse, Problem> {
     let rooms = context.instance.rooms();
     let covered = rooms.iter().filter(|(id, _)| key.covers_room(id.as_str()));
     let rooms = covered.map(|(_, room)| document_of(room)).collect::<Result<Vec<_>, _>>()?;
@@ -48,11 +48,7 @@ pub(crate) async fn list(ReadSome(key): ReadSome, context: web::Data<Context>) -
     responses((status = 200, description = "The document as it was put, with its version", body = RoomDocument),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`"),
         (status = 404, description = "`unknown_room`")))]
-pub(crate) async fn get(
-    _key: Read,
-    room: web::Path<String>,
-    context: web::Data<Context>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn get(_key: Read, room: web::Path<String>, context: Shared) -> Result<HttpResponse, Problem> {
     let room = context.instance.room(&room).ok_or_else(Problem::unknown_room)?;
     answer(HttpResponse::Ok(), &room)
 }
@@ -73,7 +69,7 @@ pub(crate) async fn put(
     _key: Admin,
     request: HttpRequest,
     id: web::Path<String>,
-    context: web::Data<Context>,
+    context: Shared,
     JsonBody(body): JsonBody<Value>,
 ) -> Result<HttpResponse, Problem> {
     let document: Document = read_put(&id, body)?;
@@ -103,7 +99,7 @@ pub(crate) async fn patch(
     _key: Admin,
     request: HttpRequest,
     id: web::Path<String>,
-    context: web::Data<Context>,
+    context: Shared,
     JsonBody(mut body): JsonBody<Value>,
 ) -> Result<HttpResponse, Problem> {
     forget_version(&mut body);
@@ -124,7 +120,7 @@ pub(crate) async fn delete(
     _key: Admin,
     request: HttpRequest,
     id: web::Path<String>,
-    context: web::Data<Context>,
+    context: Shared,
 ) -> Result<HttpResponse, Problem> {
     let expect = Precondition::of(&request)?.for_change()?;
     context.instance.delete_room(&id, expect).await.map_err(of_room)?;
@@ -137,11 +133,7 @@ pub(crate) async fn delete(
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`"),
         (status = 404, description = "`unknown_room`"),
         (status = 503, description = "`overloaded` or `store_unavailable`")))]
-pub(crate) async fn reset(
-    _key: Admin,
-    id: web::Path<String>,
-    context: web::Data<Context>,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn reset(_key: Admin, id: web::Path<String>, context: Shared) -> Result<HttpResponse, Problem> {
     let view = context.instance.reset_room(&id).await.map_err(of_room)?;
     Ok(private(HttpResponse::Ok()).json(Reset { room: id.into_inner(), epoch: view.epoch }))
 }

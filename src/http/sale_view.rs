@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Context, Cors,
+    Context, Cors, Shared,
     auth::OptionalKey,
     documents::respond,
     endpoint,
@@ -143,7 +143,7 @@ pub(crate) async fn get(
     OptionalKey(key): OptionalKey,
     request: HttpRequest,
     id: web::Path<String>,
-    context: web::Data<Context>,
+    context: Shared,
 ) -> Result<HttpResponse, Problem> {
     let sale = context.instance.sale(&id).ok_or_else(Problem::unknown_sale)?;
     match key {

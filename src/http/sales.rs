@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{
-    Context, Cors, JsonBody,
+    Cors, JsonBody, Shared,
     auth::{Admin, ReadSome},
     documents::{DocumentBody, Precondition, forget_version, private, read_put, respond},
     endpoint,
@@ -49,7 +49,7 @@ pub struct Restocked {
 #[utoipa::path(get, path = "/v1/sales", tag = "operators", operation_id = "listSales", security(("api_key" = ["read"])),
     responses((status = 200, description = "The documents of the sales that the key covers, ordered by id", body = SaleList),
         (status = 401, description = "`unauthorized`"), (status = 403, description = "`forbidden`")))]
-pub(crate) async fn list(ReadSome(key): ReadSome, context: web::Data<Context>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn list(ReadSome(key): ReadSome, context: Shared) -> Result<HttpResponse, Problem> {
     let sales = context.instance.sales();
     let covered = sales.iter().filter(|sale| key.covers_sale(sale.id.as_str()));
     let sales = covered.map(|sale| document_of(sale)).collect::<Result<Vec<_>, _>>()?;
@@ -73,7 +73,7 @@ pub(crate) async fn put(
     _key: Admin,
     request: HttpRequest,
     id: web::Path<String>,
-    context: web::Data<Context>,
+    context: Shared,
     DocumentBody(body): DocumentBody,
 ) -> Result<HttpResponse, Problem> {
     let document: Document = read_put(&id, body)?;
@@ -104,7 +104,7 @@ pub(crate) async fn patch(
     _key: Admin,
     request: HttpRequest,
     id: web::Path<String>,
-    context: web::Data<Context>,
+    context: Shared,
     DocumentBody(mut body): DocumentBody,
 ) -> Result<HttpResponse, Problem> {
     forget_version(&mut body);
@@ -126,7 +126,7 @@ pub(crate) async fn delete(
     _key: Admin,
     request: HttpRequest,
     id: web::Path<String>,
-    context: web::Data<Context>,
+    context: Shared,
 ) -> Result<HttpResponse, Problem> {
     let precondition = Precondition::of(&request)?;
     // Whoever names what is to go has looked at it; a bare DELETE may be a script that cleans up.
@@ -152,7 +152,7 @@ pub(crate) async fn restock(
     Admin(caller): Admin,
     path: web::Path<(String, String)>,
     key: IdempotencyKey,
-    context: web::Data<Context>,
+    context: Shared,
     JsonBody(Delta { delta }): JsonBody<Delta>,
 ) -> Result<HttpResponse, Problem> {
     let (id, sku) = path.into_inner();

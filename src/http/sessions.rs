@@ -2,13 +2,13 @@
 
 use actix_web::{
     HttpResponse,
-    web::{Data, Path, ServiceConfig},
+    web::{Path, ServiceConfig},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Context, OptionalJsonBody,
+    Context, OptionalJsonBody, Shared,
     auth::Shop,
     endpoint,
     problem::{Code, Problem},
@@ -42,7 +42,7 @@ pub struct Renewed {
 pub(crate) async fn renew(
     _key: Shop,
     path: Path<(String, String)>,
-    context: Data<Context>,
+    context: Shared,
     OptionalJsonBody(Nothing {}): OptionalJsonBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let session = session_of(&path.1)?;
@@ -66,7 +66,7 @@ pub(crate) async fn renew(
 pub(crate) async fn finish(
     _key: Shop,
     path: Path<(String, String)>,
-    context: Data<Context>,
+    context: Shared,
     OptionalJsonBody(Nothing {}): OptionalJsonBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {
     let session = session_of(&path.1)?;

@@ -1,15 +1,11 @@
 //! Joining a line, and leaving it.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header,
-    web::{Data, ServiceConfig},
-};
+use actix_web::{HttpRequest, HttpResponse, http::header, web::ServiceConfig};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Caller, ClientAddress, Context, Cors, OptionalJsonBody, RoomPath,
+    Caller, ClientAddress, Context, Cors, OptionalJsonBody, RoomPath, Shared,
     cookies::{self, Transport},
     endpoint,
     place::stand,
@@ -72,7 +68,7 @@ pub struct Admission {
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn join(
     RoomPath(room): RoomPath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     Caller(caller): Caller,
     OptionalJsonBody(Nothing {}): OptionalJsonBody<Nothing>,
@@ -115,7 +111,7 @@ pub async fn admit(
     if let Some((ticket, token)) = held
         && let Some(head) = still_stands(room, visitor::place_of(&ticket)?).await?
     {
-        return Ok(Admission { joined: joined(room, &ticket, token, head), issued: None });
+        return Ok(Admission { joined: joined(ticket, token, head), issued: None });
     }
     issue(context, room, caller).await
 }
@@ -143,12 +139,12 @@ async fn issue(context: &Context, room: &LiveRoom, caller: ClientAddress) -> Res
     let ticket = Ticket { room: room.id.clone(), kind: TicketKind::Position, number, epoch, issued: answer.now };
     let token = context.instance.keys().sign_ticket(&ticket, answer.now);
     let head = answer.view.map_or(0, |view| view.head);
-    Ok(Admission { joined: joined(room, &ticket, token, head), issued: Some(answer.now) })
+    Ok(Admission { joined: joined(ticket, token, head), issued: Some(answer.now) })
 }
 
-fn joined(room: &LiveRoom, ticket: &Ticket, token: String, head: Position) -> Joined {
-    let called = ticket.number <= head;
-    Joined { room: room.id.clone(), kind: ticket.kind, number: ticket.number, ticket: token, head, called }
+fn joined(ticket: Ticket, token: String, head: Position) -> Joined {
+    let Ticket { room, kind, number, .. } = ticket;
+    Joined { room, kind, number, ticket: token, head, called: number <= head }
 }
 
 #[utoipa::path(post, path = "/v1/rooms/{room}/leave", tag = "line", operation_id = "leave",
@@ -161,7 +157,7 @@ fn joined(room: &LiveRoom, ticket: &Ticket, token: String, head: Position) -> Jo
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn leave(
     RoomPath(room): RoomPath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     OptionalJsonBody(Nothing {}): OptionalJsonBody<Nothing>,
 ) -> Result<HttpResponse, Problem> {

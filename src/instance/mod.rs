@@ -22,11 +22,12 @@ mod stock;
 mod tasks;
 
 use std::{
+    ops::Deref,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use tokio::{
     sync::{Mutex as AsyncMutex, watch},
     task::JoinHandle,
@@ -86,6 +87,17 @@ pub struct Instance {
     store_is_away: AtomicBool,
     stop: watch::Sender<bool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// The signing keys in force when they were asked for.
+pub struct Keys(Guard<Arc<Directory>>);
+
+impl Deref for Keys {
+    type Target = Arc<KeyRing>;
+
+    fn deref(&self) -> &Arc<KeyRing> {
+        &self.0.ring
+    }
 }
 
 /// Why an instance did not start.
@@ -203,9 +215,9 @@ impl Instance {
         }
     }
 
-    /// The signing keys in force.
-    pub fn keys(&self) -> Arc<KeyRing> {
-        Arc::clone(&self.directory.load().ring)
+    /// The signing keys in force, lent.
+    pub fn keys(&self) -> Keys {
+        Keys(self.directory.load())
     }
 
     /// All rooms, ordered by id.

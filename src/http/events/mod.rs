@@ -10,10 +10,7 @@ mod tests;
 
 use std::time::Duration;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    web::{Data, ServiceConfig},
-};
+use actix_web::{HttpRequest, HttpResponse, web::ServiceConfig};
 use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
@@ -23,7 +20,7 @@ use self::{
     query::{Cursor, Query},
 };
 use super::{
-    Context, SalePath,
+    Context, SalePath, Shared,
     auth::Read,
     documents::private,
     endpoint,
@@ -68,7 +65,7 @@ pub struct EventList {
 pub(crate) async fn list(
     _key: Read,
     SalePath(sale): SalePath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::read(request.query_string())?;

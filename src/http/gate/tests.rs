@@ -16,7 +16,6 @@ use actix_web::{
         header::{self, HeaderValue},
     },
     test::{TestRequest, call_service, init_service, read_body},
-    web,
 };
 use serde_json::{Value, json};
 
@@ -42,7 +41,7 @@ struct Gate {
     now: Arc<AtomicU64>,
     store: Embedded,
     instance: Arc<Instance>,
-    context: web::Data<Context>,
+    context: Arc<Context>,
 }
 
 /// What the gate answered.
@@ -84,7 +83,7 @@ impl Gate {
         let proxies = TrustedProxies::new(proxies.iter().map(|proxy| proxy.parse().unwrap()).collect());
         let public_url = public_url.parse().unwrap();
         let context = Context::new(Arc::clone(&instance), public_url, proxies, Evidence::Addresses, Bounds::default());
-        Self { now, store, instance, context: web::Data::new(context) }
+        Self { now, store, instance, context: Arc::new(context) }
     }
 
     fn pass_ms(&self, ms: u64) {

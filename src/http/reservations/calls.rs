@@ -1,15 +1,12 @@
 //! What becomes of a hold: look, paying, confirm, release, extend. Each may be sent again: the same call on a
 //! reservation that it already brought about gets the same answer.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header::HeaderName,
-    web::{Data, Path},
-};
+use actix_web::{HttpRequest, HttpResponse, http::header::HeaderName, web::Path};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
+    Shared,
     answer::Reservation,
     ask::{WantedLine, read_lines},
     submit,
@@ -75,7 +72,7 @@ pub struct Longer {
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn get(
     SalePath(sale): SalePath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     named: Named,
 ) -> Result<HttpResponse, Problem> {
@@ -97,7 +94,7 @@ pub(crate) async fn get(
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn paying(
     SalePath(sale): SalePath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     named: Named,
     OptionalJsonBody(Nothing {}): OptionalJsonBody<Nothing>,
@@ -122,7 +119,7 @@ pub(crate) async fn paying(
 pub(crate) async fn confirm(
     _key: Shop,
     SalePath(sale): SalePath,
-    context: Data<Context>,
+    context: Shared,
     named: Named,
     JsonBody(payment): JsonBody<Payment>,
 ) -> Result<HttpResponse, Problem> {
@@ -145,7 +142,7 @@ pub(crate) async fn confirm(
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn release(
     SalePath(sale): SalePath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     named: Named,
     OptionalJsonBody(Nothing {}): OptionalJsonBody<Nothing>,
@@ -170,7 +167,7 @@ pub(crate) async fn release(
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`")))]
 pub(crate) async fn extend(
     SalePath(sale): SalePath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     named: Named,
     JsonBody(Longer { seconds }): JsonBody<Longer>,

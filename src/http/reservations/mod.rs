@@ -10,15 +10,11 @@ pub mod calls;
 #[cfg(test)]
 mod tests;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header,
-    web::{Data, ServiceConfig},
-};
+use actix_web::{HttpRequest, HttpResponse, http::header, web::ServiceConfig};
 
 use self::{answer::Reservation, ask::Wanted};
 use super::{
-    Context, Cors, JsonBody, SalePath, endpoint,
+    Context, Cors, JsonBody, SalePath, Shared, endpoint,
     idempotency::{IdempotencyKey, Names},
     lag,
     problem::Problem,
@@ -65,7 +61,7 @@ pub fn configure(config: &mut ServiceConfig) {
         (status = 503, description = "`overloaded`, `store_unavailable` or `recovering`; the same key may be tried again")))]
 pub(crate) async fn reserve(
     SalePath(sale): SalePath,
-    context: Data<Context>,
+    context: Shared,
     request: HttpRequest,
     key: IdempotencyKey,
     JsonBody(wanted): JsonBody<Wanted>,

@@ -14,7 +14,6 @@ use actix_web::{
     dev::ServiceResponse,
     http::{Method, header::HeaderMap},
     test::{TestRequest, call_service, init_service},
-    web,
 };
 use futures_util::future::LocalBoxFuture;
 use serde_json::{Value, json};
@@ -33,7 +32,7 @@ pub const ADMIN: &str = "the secret of the tests";
 
 /// An instance behind its addresses.
 pub struct Bench {
-    pub context: web::Data<Context>,
+    pub context: Arc<Context>,
     now: Arc<AtomicU64>,
     // Made once a surface: to lay out all addresses takes longer than to answer.
     services: RefCell<Vec<(Surface, Answers)>>,
@@ -87,7 +86,7 @@ impl Bench {
         let public_url = "https://line.example".parse().unwrap();
         let proxies = TrustedProxies::default();
         let context = Context::new(instance, public_url, proxies, Evidence::Addresses, Bounds::default());
-        Self { context: web::Data::new(context), now, services: RefCell::default() }
+        Self { context: Arc::new(context), now, services: RefCell::default() }
     }
 
     /// Moves the clock.
