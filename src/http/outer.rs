@@ -25,14 +25,14 @@ use super::{
 use crate::page::{self, Language};
 
 /// A request that came in, with what is made of it, or one that is refused.
-pub(super) type Entered<T> = Result<(InFlight, T), (Problem, ServiceRequest)>;
+pub(super) type Entered<T> = Result<(InFlight, T), Box<(Problem, ServiceRequest)>>;
 
 /// The outermost layer, before: whether a request may come in.
 pub(super) fn enter(context: &Shared, request: ServiceRequest) -> Entered<ServiceRequest> {
     let admitted = InFlight::begin(context, request.request());
     match admitted.and_then(|in_flight| headers_fit(&request).map(|()| in_flight)) {
         Ok(in_flight) => Ok((in_flight, request)),
-        Err(problem) => Err((problem, request)),
+        Err(problem) => Err(Box::new((problem, request))),
     }
 }
 
@@ -47,7 +47,10 @@ where
             in_flight.end(&mut response);
             response
         }
-        Err((problem, request)) => with_problem(refuse(problem, request).await),
+        Err(refused) => {
+            let (problem, request) = *refused;
+            with_problem(refuse(problem, request).await)
+        }
     };
     put_security_headers(&mut response);
     Ok(response)
