@@ -204,6 +204,10 @@ mod tests {
         assert_eq!(usage.unused_for(later), Duration::ZERO, "a request at work may take its time");
         drop(request);
         assert!(usage.unused_for(Instant::now()) < UNUSED_MAX);
+        assert!(usage.unused_for(later) > Duration::ZERO, "it is at work no more");
+        usage.at_work.fetch_add(1, Ordering::Relaxed);
+        AtWork(Some(Arc::clone(&usage))).end(start + Duration::from_secs(59));
+        assert_eq!(usage.unused_for(later), Duration::from_secs(1), "ended once, when it was said to");
     }
 
     #[test]

@@ -116,8 +116,10 @@ async fn too_many_at_work_are_shed_at_once() {
         told.insert(shed.header("retry-after").to_owned());
     }
     assert_eq!(Vec::from_iter(told), ["1", "2", "3"], "those who are refused together come back together");
+    assert_eq!(in_flight.get(), limit, "whoever is refused is at work no more");
     in_flight.dec_by(limit);
     assert_eq!(bench.get("/v1/rooms/main/status").await.status, 200);
+    assert_eq!(in_flight.get(), 0, "nor is whoever was answered");
 }
 
 #[actix_web::test]
