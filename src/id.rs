@@ -68,7 +68,8 @@ text! {
     SaleId, is_id, InvalidId
 }
 
-fn is_id(text: &str) -> bool {
+/// Whether a text is an id of a room or a sale.
+pub fn is_id(text: &str) -> bool {
     let bytes = text.as_bytes();
     let starts_well = bytes.first().is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let is_id_byte = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';

@@ -14,7 +14,7 @@ use futures_util::future::{Ready, ready};
 
 use super::{
     dashboard,
-    extract::context,
+    extract::{context, parameter},
     problem::{Code, Problem},
 };
 use crate::instance::api_key::{ApiKey, Scope};
@@ -106,8 +106,7 @@ pub(super) fn authorize(request: &HttpRequest, scope: Scope) -> Result<Arc<ApiKe
 
 /// Whether the key is good for what the path names, or for everything where it names nothing.
 fn require_cover(request: &HttpRequest, key: &ApiKey, scope: Scope) -> Result<(), Problem> {
-    let path = request.match_info();
-    match (path.get("room"), path.get("sale")) {
+    match (parameter(request, "room"), parameter(request, "sale")) {
         (Some(room), _) if !key.covers_room(room) => {
             Err(insufficient(scope, format!("the key `{}` is not good for this room", key.name)))
         }

@@ -1,12 +1,12 @@
 //! One address and its methods. GET answers HEAD too, OPTIONS says what there is, and a method that the address
 //! does not know gets 405 with `Allow`.
 
-use std::{cell::OnceCell, collections::BTreeSet, time::Duration};
+use std::{borrow::Cow, cell::OnceCell, collections::BTreeSet, time::Duration};
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Scope,
     dev::ServiceResponse,
-    guard,
+    guard::{self, GuardContext},
     http::{
         Method,
         header::{self, HeaderValue},
@@ -19,34 +19,48 @@ use super::{
     cors::Cors,
     metrics::RouteMetrics,
     problem::{Code, Problem},
+    shortcut::Shortcut,
 };
 
 /// An address being described; [`Endpoint::register`] puts it into the service.
 pub struct Endpoint {
-    #[cfg(test)]
-    path: String,
+    path: Cow<'static, str>,
     resource: Resource,
+    shortcut: Option<Shortcut>,
+    /// The ways by the shortcut, one a method.
+    ways: Vec<Scope>,
     methods: BTreeSet<&'static str>,
     cors: Cors,
 }
 
 /// An address, with `{name}` for its parameters.
-pub fn endpoint(path: &str) -> Endpoint {
+pub fn endpoint(path: impl Into<Cow<'static, str>>) -> Endpoint {
     endpoint_within("", path)
 }
 
 /// An address in the scope of its prefix, said in full like any other.
-pub fn endpoint_within(prefix: &str, path: &str) -> Endpoint {
+pub fn endpoint_within(prefix: &str, path: impl Into<Cow<'static, str>>) -> Endpoint {
+    let path = path.into();
     Endpoint {
-        #[cfg(test)]
-        path: path.to_owned(),
-        resource: web::resource(path.strip_prefix(prefix).unwrap_or(path)),
+        resource: web::resource(path.strip_prefix(prefix).unwrap_or(&path)),
+        path,
+        shortcut: None,
+        ways: Vec::new(),
         methods: BTreeSet::from(["OPTIONS"]),
         cors: Cors::SameOrigin,
     }
 }
 
 impl Endpoint {
+    /// From here on leads to its handlers by a [`Shortcut`], if it has one: for what is asked most.
+    #[must_use]
+    pub fn asked_most(mut self) -> Self {
+        if let Cow::Borrowed(pattern) = self.path {
+            self.shortcut = Shortcut::of(pattern);
+        }
+        self
+    }
+
     /// Answers GET, and HEAD with the same headers.
     #[must_use]
     pub fn get<F, Args>(mut self, handler: F) -> Self
@@ -122,8 +136,11 @@ impl Endpoint {
             let allow = allow.clone();
             async move { unlisted_method(&request, cors, allow) }
         };
-        let around = Around { cors, metrics: OnceCell::new() };
-        config.service(self.resource.app_data(around).default_service(web::to(others)));
+        let around = |shortcut| Around { cors, pattern: self.path.clone(), shortcut, metrics: OnceCell::new() };
+        for way in self.ways {
+            config.service(way.app_data(around(self.shortcut)));
+        }
+        config.service(self.resource.app_data(around(None)).default_service(web::to(others)));
     }
 
     /// Answers every method by one handler, OPTIONS too.
@@ -146,7 +163,11 @@ impl Endpoint {
         F::Output: Responder + 'static,
     {
         self.methods.insert(name);
-        let guard = guard::fn_guard(move |context| fits(&context.head().method));
+        let fits = move |context: &GuardContext<'_>| fits(&context.head().method);
+        if let Some(shortcut) = self.shortcut {
+            self.ways.push(shortcut.lead(fits, handler.clone()));
+        }
+        let guard = guard::fn_guard(fits);
         self.resource = self.resource.route(web::route().guard(guard).to(handler));
         self
     }
@@ -156,15 +177,23 @@ impl Endpoint {
 /// outermost layer to end with: a layer of its own would cost every request two allocations.
 pub(super) struct Around {
     cors: Cors,
-    // Made at the first request: only then is the whole pattern known.
+    pattern: Cow<'static, str>,
+    /// How its requests came here, if not by the pattern.
+    shortcut: Option<Shortcut>,
+    // Made at the first request: a scrape does not list what nobody asked.
     metrics: OnceCell<RouteMetrics>,
 }
 
 impl Around {
+    /// What stands in the place of a parameter, where the request came by a shortcut.
+    pub(super) fn parameter<'p>(&self, name: &str, path: &'p str) -> Option<&'p str> {
+        self.shortcut?.parameter(name, path)
+    }
+
     /// Ends what a request of this address began: its answer is counted and gets its CORS headers.
     pub(super) fn finish<B>(&self, context: &Context, response: &mut ServiceResponse<B>, elapsed: Duration) {
-        let pattern = || response.request().match_pattern().unwrap_or_default();
-        let metrics = self.metrics.get_or_init(|| RouteMetrics::new(&context.instance.metrics.http, pattern()));
+        let metrics = || RouteMetrics::new(&context.instance.metrics.http, self.pattern.to_string());
+        let metrics = self.metrics.get_or_init(metrics);
         metrics.observe(response.request().method(), elapsed, response.status());
         let origin = self.cors.allowed_origin(response.request());
         self.cors.put(origin, response.headers_mut());

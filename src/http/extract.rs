@@ -20,6 +20,7 @@ use serde::{
 use super::{
     Context, Shared,
     client_address::ClientAddress,
+    endpoint::Around,
     limits::{BODY_MAX_BYTES, BODY_TIMEOUT},
     problem::{Code, Problem},
 };
@@ -61,9 +62,15 @@ pub fn context(request: &HttpRequest) -> Result<&Shared, Problem> {
     request.app_data::<Shared>().ok_or_else(|| Problem::new(Code::Internal, "the service is not set up"))
 }
 
+/// What the path has in the place of a parameter of its pattern.
+pub(super) fn parameter<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+    let by_pattern = request.match_info().get(name);
+    by_pattern.or_else(|| request.app_data::<Around>()?.parameter(name, request.path()))
+}
+
 /// The room the path names, if this instance serves it.
 pub(super) fn room_of(request: &HttpRequest, context: &Context) -> Option<Arc<LiveRoom>> {
-    context.instance.room(request.match_info().get("room")?)
+    context.instance.room(parameter(request, "room")?)
 }
 
 /// Shows the room that the path names to what is answered out of memory alone. Lent, since a crowd asks: what is shared
@@ -72,13 +79,13 @@ pub(super) fn room_of(request: &HttpRequest, context: &Context) -> Option<Arc<Li
 /// # Errors
 /// 404 where this instance serves no such room.
 pub(super) fn with_room<R>(request: &HttpRequest, look: impl FnOnce(&LiveRoom) -> R) -> Result<R, Problem> {
-    let id = request.match_info().get("room").ok_or_else(Problem::unknown_room)?;
+    let id = parameter(request, "room").ok_or_else(Problem::unknown_room)?;
     context(request)?.instance.with_room(id, look).ok_or_else(Problem::unknown_room)
 }
 
 /// The sale the path names, if this instance serves it.
 pub(super) fn sale_of(request: &HttpRequest, context: &Context) -> Option<Arc<LiveSale>> {
-    context.instance.sale(request.match_info().get("sale")?)
+    context.instance.sale(parameter(request, "sale")?)
 }
 
 /// Who is calling, as far as the limits care.

@@ -21,7 +21,7 @@ use actix_web::{
 use self::{asked::Asked, decide::Decision};
 use super::{
     Context, Shared,
-    extract::{client_ip, room_of},
+    extract::{client_ip, parameter, room_of},
     problem::{Code, Problem},
 };
 
@@ -79,7 +79,7 @@ async fn ask(door: Door, request: &HttpRequest, context: &Context) -> HttpRespon
         }
     };
     tracing::debug!(
-        room = request.match_info().get("room"),
+        room = parameter(request, "room"),
         ?door,
         status = answered.status().as_u16(),
         reason = answered.headers().get(REASON_HEADER).and_then(|reason| reason.to_str().ok()),

@@ -39,6 +39,7 @@ pub mod sale_refusals;
 pub mod sale_view;
 pub mod sales;
 pub mod sessions;
+mod shortcut;
 mod sign_in_limit;
 pub mod status;
 #[cfg(test)]
@@ -177,8 +178,8 @@ fn configure(config: &mut ServiceConfig, context: Shared, surface: Surface) {
 /// The prefix of the waiting pages and what a browser without script does on them.
 const PAGES: &str = "/w";
 
-/// The calls of visitors, gates and shops. Addresses are tried in this order, each by a regular expression, so those asked
-/// most come first; what has a prefix of its own takes others no more than a comparison.
+/// The calls of visitors, gates and shops. Addresses are tried in this order, each by a regular expression but for those
+/// with a shortcut, so those asked most come first; what has a prefix of its own takes others no more than a comparison.
 fn visitors(config: &mut ServiceConfig) {
     config.service(web::scope(PAGES).configure(waiting_page::configure).configure(journey::configure));
     status::configure(config);

@@ -31,7 +31,7 @@ const POLL_FAR_SECONDS: u64 = 30;
 
 /// The addresses of this file.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint("/v1/rooms/{room}/status").get(status).cors(Cors::Public).register(config);
+    endpoint("/v1/rooms/{room}/status").asked_most().get(status).cors(Cors::Public).register(config);
 }
 
 /// What a room shows of itself to everyone.

@@ -24,7 +24,7 @@ use crate::{
 
 /// The addresses of this file.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint("/v1/rooms/{room}/tickets").post(join).cors(Cors::RoomHosts).register(config);
+    endpoint("/v1/rooms/{room}/tickets").asked_most().post(join).cors(Cors::RoomHosts).register(config);
     endpoint("/v1/rooms/{room}/leave").post(leave).cors(Cors::RoomHosts).register(config);
 }
 

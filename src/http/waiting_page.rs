@@ -23,7 +23,7 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// The addresses of this file; the page's own address is also where a browser without script joins.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint_within(PAGES, "/w/{room}").get(waiting_page).post(super::journey::join).register(config);
+    endpoint_within(PAGES, "/w/{room}").asked_most().get(waiting_page).post(super::journey::join).register(config);
     endpoint_within(PAGES, "/w/{room}/logo/{hash}").get(logo).register(config);
 }
 

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use actix_web::HttpRequest;
 
 use super::Door;
-use crate::{http::problem::Problem, time::UnixMs};
+use crate::{
+    http::{extract::parameter, problem::Problem},
+    time::UnixMs,
+};
 
 /// Between two complaints: such a mistake concerns every request, and one line a minute is found as well.
 const PAUSE_MS: u64 = 60_000;
@@ -19,7 +22,7 @@ impl Complaints {
     pub(super) fn tell(&self, now: UnixMs, door: Door, request: &HttpRequest, problem: &Problem) {
         if self.is_due(now) {
             let (peer, reason) = (request.peer_addr().map(|peer| peer.ip()), problem.detail.as_ref());
-            tracing::warn!(room = request.match_info().get("room"), ?door, ?peer, reason, "a gateway was turned away");
+            tracing::warn!(room = parameter(request, "room"), ?door, ?peer, reason, "a gateway was turned away");
         }
     }
 

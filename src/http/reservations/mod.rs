@@ -31,13 +31,13 @@ use crate::{
 /// The addresses of these files.
 pub fn configure(config: &mut ServiceConfig) {
     let here = "/v1/sales/{sale}/reservations";
-    endpoint(here).post(reserve).cors(Cors::SaleHosts).register(config);
+    endpoint(here).asked_most().post(reserve).cors(Cors::SaleHosts).register(config);
     let one = format!("{here}/{{reservation}}");
-    endpoint(&one).get(calls::get).cors(Cors::SaleHosts).register(config);
-    endpoint(&format!("{one}/paying")).post(calls::paying).cors(Cors::SaleHosts).register(config);
-    endpoint(&format!("{one}/release")).post(calls::release).cors(Cors::SaleHosts).register(config);
-    endpoint(&format!("{one}/extend")).post(calls::extend).cors(Cors::SaleHosts).register(config);
-    endpoint(&format!("{one}/confirm")).post(calls::confirm).register(config);
+    endpoint(one.clone()).get(calls::get).cors(Cors::SaleHosts).register(config);
+    endpoint(format!("{one}/paying")).post(calls::paying).cors(Cors::SaleHosts).register(config);
+    endpoint(format!("{one}/release")).post(calls::release).cors(Cors::SaleHosts).register(config);
+    endpoint(format!("{one}/extend")).post(calls::extend).cors(Cors::SaleHosts).register(config);
+    endpoint(format!("{one}/confirm")).post(calls::confirm).register(config);
 }
 
 #[utoipa::path(post, path = "/v1/sales/{sale}/reservations", tag = "stock", operation_id = "reserve",
