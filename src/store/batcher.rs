@@ -1,7 +1,8 @@
 //! Group commit: while one batch of a room or a sale is in flight, the commands that arrive form the next one.
 //!
-//! Nobody waits for a timer. At low load a batch is one command; under load it grows until the store keeps
-//! up. The queue is bounded by its length, and by the time that whoever comes next would wait in it ([`backlog`]): past a
+//! At low load a batch is one command, and nobody waits for a timer; under load it grows until the store keeps
+//! up. Where a batch costs the store much whatever is in it, those who come in a while under load share one ([`window`]). The
+//! queue is bounded by its length, and by the time that whoever comes next would wait in it ([`backlog`]): past a
 //! bound a caller is told so at once instead of being made to wait for an answer that would come too late to be of use.
 //!
 //! A batch is driven by a task of its own, so that a caller that goes away (a closed connection, a timeout)
@@ -16,6 +17,7 @@ mod room;
 mod sale;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::{
     fmt,
@@ -25,9 +27,13 @@ use std::{
 };
 
 use arc_swap::{ArcSwapOption, Guard};
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
 
-use self::backlog::Backlog;
+pub use self::window::Gathering;
+use self::{backlog::Backlog, window::Window};
 use super::{Store, StoreError};
 use crate::{
     clock::Clock,
@@ -136,12 +142,15 @@ pub struct Lane<S, A: Aggregate = Room> {
     metrics: Arc<Metrics>,
     // A std mutex: held for a push or for taking a batch, never across an await.
     desk: Mutex<Desk<A>>,
+    /// Tells a driver that lets commands gather that there are enough.
+    enough: Notify,
     view: ArcSwapOption<A::View>,
 }
 
 struct Desk<A: Aggregate> {
     queue: A::Queue,
     backlog: Backlog,
+    window: Window,
     /// A driver task exists: it will come back for whatever is waiting.
     driven: bool,
 }
@@ -162,8 +171,9 @@ impl<S: Store> Lane<S, Sale> {
 
 impl<S: Store, A: Aggregate> Lane<S, A> {
     fn of(store: S, id: A::Id, queue: A::Queue, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
-        let desk = Mutex::new(Desk { queue, backlog: Backlog::default(), driven: false });
-        Arc::new(Self { store, id, runtime, metrics, desk, view: ArcSwapOption::empty() })
+        let window = Window::new(store.gathering());
+        let desk = Mutex::new(Desk { queue, backlog: Backlog::default(), window, driven: false });
+        Arc::new(Self { store, id, runtime, metrics, desk, enough: Notify::new(), view: ArcSwapOption::empty() })
     }
 
     /// Queues a command and waits for what came of it. Dropping the future gives up the answer, not the
@@ -207,7 +217,24 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
         }
         desk.queue.push(waiter);
         self.metrics.store.queue_depth.inc();
+        let waiting = desk.queue.waiting();
+        if desk.window.come(waiting) {
+            self.enough.notify_one();
+        }
         Ok(!std::mem::replace(&mut desk.driven, true))
+    }
+
+    /// Lets commands gather for the next batch, where the store would rather have fewer.
+    async fn gather(&self) {
+        let rest = {
+            let mut desk = self.lock();
+            let waiting = desk.queue.waiting();
+            desk.window.rest(Instant::now(), waiting)
+        };
+        if !rest.is_zero() {
+            // Whether the time is over or enough have come: whoever waits then is the next batch.
+            let _ = tokio::time::timeout(rest, self.enough.notified()).await;
+        }
     }
 
     /// The next batch; none, and the driver's leave to end, if there is nothing to send.
@@ -217,6 +244,9 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
         let batch = self.counted(&mut desk.queue, A::Queue::next_batch);
         let left = desk.queue.ahead();
         desk.backlog.taken(now, before.saturating_sub(left), left);
+        if let Some((_, callers)) = &batch {
+            desk.window.send(now, A::Queue::count(callers));
+        }
         desk.driven = batch.is_some();
         batch
     }
@@ -292,7 +322,11 @@ impl<S: Store, A: Aggregate> Driver<S, A> {
     }
 
     async fn run(mut self) {
-        while let Some(batch) = self.in_flight.take().or_else(|| self.next()) {
+        loop {
+            if self.in_flight.is_none() {
+                self.lane.gather().await;
+            }
+            let Some(batch) = self.in_flight.take().or_else(|| self.next()) else { break };
             let reply = self.in_flight.insert(batch).call.as_mut().await;
             if let Some(InFlight { callers, since, .. }) = self.in_flight.take() {
                 self.lane.metrics.store.call_seconds.observe(since.elapsed().as_secs_f64());

@@ -16,7 +16,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use self::instances::{Announcement, InstanceRow};
+use self::{
+    batcher::Gathering,
+    instances::{Announcement, InstanceRow},
+};
 use crate::{
     id::{RoomId, SaleId},
     room::{self, View},
@@ -29,6 +32,12 @@ pub trait Store: Clone + Send + Sync + 'static {
     /// Whether a call that began on one runtime can go on on another, because it waits for neither timers nor sockets.
     fn is_portable(&self) -> bool {
         true
+    }
+
+    /// How commands under load gather for a batch, because it costs the store much whatever is in it; not at all where it
+    /// does not.
+    fn gathering(&self) -> Gathering {
+        Gathering::NONE
     }
 
     /// Applies a batch of commands to one room, in order, at one `now`; durable before it answers where the store is.
@@ -73,6 +82,13 @@ impl Store for Backend {
         match self {
             Self::Embedded(_) => true,
             Self::Redis(_) => false,
+        }
+    }
+
+    fn gathering(&self) -> Gathering {
+        match self {
+            Self::Embedded(store) => store.gathering(),
+            Self::Redis(store) => store.gathering(),
         }
     }
 

@@ -21,6 +21,7 @@ use std::{
         Arc, Mutex,
         mpsc::{SyncSender, TrySendError, sync_channel},
     },
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -32,7 +33,9 @@ use self::{
 };
 pub use self::{error::OpenError, folder::is_store};
 use super::{
-    RoomReply, SaleReply, Store, StoreError, catalog,
+    RoomReply, SaleReply, Store, StoreError,
+    batcher::Gathering,
+    catalog,
     instances::{Announcement, InstanceRow, Local},
 };
 use crate::{
@@ -45,6 +48,10 @@ use crate::{
 /// The most batches that wait for the engine: one a room and one a sale (the lanes send no more, and there are at
 /// most 1 000 of either), and as many calls of the catalog.
 const QUEUE_MAX: usize = 3_000;
+
+/// How commands under load gather for a commit, which writes some ten pages and syncs whatever is in it; each adds a
+/// twentieth of a page.
+const GATHERING: Gathering = Gathering { lasts: Duration::from_millis(2), enough: 16 };
 
 /// A handle to the engine; cheap to clone. The engine ends with [`Embedded::close`], or when the last handle is gone.
 #[derive(Clone)]
@@ -142,6 +149,13 @@ fn stopped() -> StoreError {
 }
 
 impl Store for Embedded {
+    fn gathering(&self) -> Gathering {
+        match self.way {
+            Way::Thread(_) => GATHERING,
+            Way::Here(_) => Gathering::NONE,
+        }
+    }
+
     async fn room(&self, id: RoomId, commands: Vec<room::Command>) -> Result<RoomReply, StoreError> {
         self.ask(|reply| Request::Room { id, commands, reply }).await
     }
