@@ -41,10 +41,12 @@ pub fn endpoint(path: impl Into<Cow<'static, str>>) -> Endpoint {
 /// An address in the scope of its prefix, said in full like any other.
 pub fn endpoint_within(prefix: &str, path: impl Into<Cow<'static, str>>) -> Endpoint {
     let path = path.into();
+    // Another spelling than the program's own text is never asked most.
+    let shortcut = if let Cow::Borrowed(pattern) = path { Shortcut::of(pattern) } else { None };
     Endpoint {
         resource: web::resource(path.strip_prefix(prefix).unwrap_or(&path)),
         path,
-        shortcut: None,
+        shortcut,
         ways: Vec::new(),
         methods: BTreeSet::from(["OPTIONS"]),
         cors: Cors::SameOrigin,
@@ -52,15 +54,6 @@ pub fn endpoint_within(prefix: &str, path: impl Into<Cow<'static, str>>) -> Endp
 }
 
 impl Endpoint {
-    /// From here on leads to its handlers by a [`Shortcut`], if it has one: for what is asked most.
-    #[must_use]
-    pub fn asked_most(mut self) -> Self {
-        if let Cow::Borrowed(pattern) = self.path {
-            self.shortcut = Shortcut::of(pattern);
-        }
-        self
-    }
-
     /// Answers GET, and HEAD with the same headers.
     #[must_use]
     pub fn get<F, Args>(mut self, handler: F) -> Self
@@ -124,6 +117,16 @@ impl Endpoint {
         self
     }
 
+    /// Leads to its handlers by a shortcut, besides the way that [`Endpoint::register`] makes: for what is asked most, ahead
+    /// of all patterns.
+    pub fn lead(self, config: &mut ServiceConfig) {
+        debug_assert!(!self.ways.is_empty(), "no shortcut leads to {}", self.path);
+        for way in self.ways {
+            let (pattern, metrics) = (self.path.clone(), OnceCell::new());
+            config.service(way.app_data(Around { cors: self.cors, pattern, shortcut: self.shortcut, metrics }));
+        }
+    }
+
     /// Puts the address into the service.
     pub fn register(self, config: &mut ServiceConfig) {
         #[cfg(test)]
@@ -136,11 +139,8 @@ impl Endpoint {
             let allow = allow.clone();
             async move { unlisted_method(&request, cors, allow) }
         };
-        let around = |shortcut| Around { cors, pattern: self.path.clone(), shortcut, metrics: OnceCell::new() };
-        for way in self.ways {
-            config.service(way.app_data(around(self.shortcut)));
-        }
-        config.service(self.resource.app_data(around(None)).default_service(web::to(others)));
+        let around = Around { cors, pattern: self.path, shortcut: None, metrics: OnceCell::new() };
+        config.service(self.resource.app_data(around).default_service(web::to(others)));
     }
 
     /// Answers every method by one handler, OPTIONS too.

@@ -64,7 +64,7 @@ pub(crate) use self::tests::bench as testing;
 pub use self::{
     client_address::{ClientAddress, TrustedProxies},
     cors::Cors,
-    endpoint::{endpoint, endpoint_within},
+    endpoint::{Endpoint, endpoint, endpoint_within},
     extract::{Caller, JsonBody, OptionalJsonBody, RoomPath, SalePath},
     join_limit::{Evidence, JoinLimit},
     limits::Bounds,
@@ -178,9 +178,11 @@ fn configure(config: &mut ServiceConfig, context: Shared, surface: Surface) {
 /// The prefix of the waiting pages and what a browser without script does on them.
 const PAGES: &str = "/w";
 
-/// The calls of visitors, gates and shops. Addresses are tried in this order, each by a regular expression but for those
-/// with a shortcut, so those asked most come first; what has a prefix of its own takes others no more than a comparison.
+/// The calls of visitors, gates and shops. Addresses are tried in this order, each by a regular expression but for the
+/// shortcuts, so those asked most come first; what has a prefix of its own takes others no more than a comparison.
 fn visitors(config: &mut ServiceConfig) {
+    let most = [waiting_page::asked_most(), status::asked_most(), tickets::asked_most(), reservations::asked_most()];
+    most.into_iter().for_each(|endpoint| endpoint.lead(config));
     config.service(web::scope(PAGES).configure(waiting_page::configure).configure(journey::configure));
     status::configure(config);
     tickets::configure(config);

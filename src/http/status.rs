@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{
-    Cors, endpoint,
+    Cors, Endpoint, endpoint,
     extract::with_room,
     precompressed::{Effort, Precompressed},
     problem::{Code, Problem},
@@ -31,7 +31,12 @@ const POLL_FAR_SECONDS: u64 = 30;
 
 /// The addresses of this file.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint("/v1/rooms/{room}/status").asked_most().get(status).cors(Cors::Public).register(config);
+    asked_most().register(config);
+}
+
+/// The address that is asked most.
+pub(super) fn asked_most() -> Endpoint {
+    endpoint("/v1/rooms/{room}/status").get(status).cors(Cors::Public)
 }
 
 /// What a room shows of itself to everyone.

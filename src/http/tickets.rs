@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Caller, ClientAddress, Context, Cors, OptionalJsonBody, RoomPath, Shared,
+    Caller, ClientAddress, Context, Cors, Endpoint, OptionalJsonBody, RoomPath, Shared,
     cookies::{self, Transport},
     endpoint,
     place::stand,
@@ -24,8 +24,13 @@ use crate::{
 
 /// The addresses of this file.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint("/v1/rooms/{room}/tickets").asked_most().post(join).cors(Cors::RoomHosts).register(config);
+    asked_most().register(config);
     endpoint("/v1/rooms/{room}/leave").post(leave).cors(Cors::RoomHosts).register(config);
+}
+
+/// The address that is asked most.
+pub(super) fn asked_most() -> Endpoint {
+    endpoint("/v1/rooms/{room}/tickets").post(join).cors(Cors::RoomHosts)
 }
 
 /// A body without fields: `{}`, or none at all.

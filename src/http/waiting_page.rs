@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use super::{
-    PAGES, RoomPath, endpoint_within,
+    Endpoint, PAGES, RoomPath, endpoint_within,
     extract::with_room,
     precompressed::{Effort, Precompressed},
     problem::{Code, Problem},
@@ -23,8 +23,13 @@ const FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// The addresses of this file; the page's own address is also where a browser without script joins.
 pub fn configure(config: &mut ServiceConfig) {
-    endpoint_within(PAGES, "/w/{room}").asked_most().get(waiting_page).post(super::journey::join).register(config);
+    asked_most().register(config);
     endpoint_within(PAGES, "/w/{room}/logo/{hash}").get(logo).register(config);
+}
+
+/// The address that is asked most.
+pub(super) fn asked_most() -> Endpoint {
+    endpoint_within(PAGES, "/w/{room}").get(waiting_page).post(super::journey::join)
 }
 
 /// The page of one version of a room's document, ready to send.

@@ -23,7 +23,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use arc_swap::{ArcSwapOption, Guard};
@@ -142,21 +142,23 @@ pub struct Lane<S, A: Aggregate = Room> {
     metrics: Arc<Metrics>,
     // A std mutex: held for a push or for taking a batch, never across an await.
     desk: Mutex<Desk<A>>,
-    /// Tells a driver that lets commands gather that there are enough.
-    enough: Notify,
+    /// Tells a driver that lets commands gather that enough have; none where they never do.
+    gathered: Option<Notify>,
     view: ArcSwapOption<A::View>,
 }
 
 struct Desk<A: Aggregate> {
     queue: A::Queue,
     backlog: Backlog,
-    window: Window,
+    /// None where commands never gather.
+    window: Option<Window>,
     /// A driver task exists: it will come back for whatever is waiting.
     driven: bool,
 }
 
 impl<S: Store> Lane<S> {
-    /// A lane to `room`. Batches are driven on `runtime`, so that they outlive the caller that started them.
+    /// A lane to `room`. Batches are driven on `runtime`, so that they outlive the caller that started them. Where commands
+    /// gather, it and the callers' own have to have timers.
     pub fn new(store: S, room: RoomId, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
         Self::of(store, room, room::RoomQueue::default(), runtime, metrics)
     }
@@ -171,9 +173,10 @@ impl<S: Store> Lane<S, Sale> {
 
 impl<S: Store, A: Aggregate> Lane<S, A> {
     fn of(store: S, id: A::Id, queue: A::Queue, runtime: Handle, metrics: Arc<Metrics>) -> Arc<Self> {
-        let window = Window::new(store.gathering());
+        let window = store.gathering().map(Window::new);
         let desk = Mutex::new(Desk { queue, backlog: Backlog::default(), window, driven: false });
-        Arc::new(Self { store, id, runtime, metrics, desk, enough: Notify::new(), view: ArcSwapOption::empty() })
+        let (gathered, view) = (store.gathering().map(|_| Notify::new()), ArcSwapOption::empty());
+        Arc::new(Self { store, id, runtime, metrics, desk, gathered, view })
     }
 
     /// Queues a command and waits for what came of it. Dropping the future gives up the answer, not the
@@ -218,23 +221,25 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
         desk.queue.push(waiter);
         self.metrics.store.queue_depth.inc();
         let waiting = desk.queue.waiting();
-        if desk.window.come(waiting) {
-            self.enough.notify_one();
-        }
+        let has_gathered = desk.window.as_ref().is_some_and(|window| window.come(waiting));
+        self.gathered.iter().filter(|_| has_gathered).for_each(Notify::notify_one);
         Ok(!std::mem::replace(&mut desk.driven, true))
     }
 
-    /// Lets commands gather for the next batch, where the store would rather have fewer.
+    /// Lets commands gather for the next batch, where the store would rather have fewer. Asks again after each wake-up: one
+    /// may have been for an earlier batch.
     async fn gather(&self) {
-        let rest = {
-            let mut desk = self.lock();
-            let waiting = desk.queue.waiting();
-            desk.window.rest(Instant::now(), waiting)
-        };
-        if !rest.is_zero() {
-            // Whether the time is over or enough have come: whoever waits then is the next batch.
-            let _ = tokio::time::timeout(rest, self.enough.notified()).await;
+        let Some(gathered) = &self.gathered else { return };
+        while let Some(pause) = self.pause(Instant::now()) {
+            let _ = tokio::time::timeout(pause, gathered.notified()).await;
         }
+    }
+
+    /// How long commands still gather.
+    fn pause(&self, now: Instant) -> Option<Duration> {
+        let mut desk = self.lock();
+        let waiting = desk.queue.waiting();
+        desk.window.as_mut().map(|window| window.pause(now, waiting)).filter(|pause| !pause.is_zero())
     }
 
     /// The next batch; none, and the driver's leave to end, if there is nothing to send.
@@ -244,8 +249,11 @@ impl<S: Store, A: Aggregate> Lane<S, A> {
         let batch = self.counted(&mut desk.queue, A::Queue::next_batch);
         let left = desk.queue.ahead();
         desk.backlog.taken(now, before.saturating_sub(left), left);
-        if let Some((_, callers)) = &batch {
-            desk.window.send(now, A::Queue::count(callers));
+        if let Some(window) = &mut desk.window {
+            match &batch {
+                Some((_, callers)) => window.send(now, A::Queue::count(callers)),
+                None => window.nobody(),
+            }
         }
         desk.driven = batch.is_some();
         batch
@@ -361,6 +369,7 @@ impl<S: Store, A: Aggregate> Drop for Driver<S, A> {
         let mut desk = self.lane.lock();
         desk.driven = false;
         desk.backlog = Backlog::default();
+        desk.window.iter_mut().for_each(Window::nobody);
         self.lane.counted(&mut desk.queue, A::Queue::clear);
     }
 }

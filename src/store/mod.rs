@@ -34,10 +34,10 @@ pub trait Store: Clone + Send + Sync + 'static {
         true
     }
 
-    /// How commands under load gather for a batch, because it costs the store much whatever is in it; not at all where it
-    /// does not.
-    fn gathering(&self) -> Gathering {
-        Gathering::NONE
+    /// How commands under load gather for a batch, because it costs the store much whatever is in it; none where it does
+    /// not. They wait on timers of the runtimes that call.
+    fn gathering(&self) -> Option<Gathering> {
+        None
     }
 
     /// Applies a batch of commands to one room, in order, at one `now`; durable before it answers where the store is.
@@ -85,7 +85,7 @@ impl Store for Backend {
         }
     }
 
-    fn gathering(&self) -> Gathering {
+    fn gathering(&self) -> Option<Gathering> {
         match self {
             Self::Embedded(store) => store.gathering(),
             Self::Redis(store) => store.gathering(),

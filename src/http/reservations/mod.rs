@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse, http::header, web::ServiceConfig};
 
 use self::{answer::Reservation, ask::Wanted};
 use super::{
-    Context, Cors, JsonBody, SalePath, Shared, endpoint,
+    Context, Cors, Endpoint, JsonBody, SalePath, Shared, endpoint,
     idempotency::{IdempotencyKey, Names},
     lag,
     problem::Problem,
@@ -28,11 +28,17 @@ use crate::{
     telemetry::SaleCall,
 };
 
+const RESERVATIONS: &str = "/v1/sales/{sale}/reservations";
+
+/// The address that is asked most.
+pub(super) fn asked_most() -> Endpoint {
+    endpoint(RESERVATIONS).post(reserve).cors(Cors::SaleHosts)
+}
+
 /// The addresses of these files.
 pub fn configure(config: &mut ServiceConfig) {
-    let here = "/v1/sales/{sale}/reservations";
-    endpoint(here).asked_most().post(reserve).cors(Cors::SaleHosts).register(config);
-    let one = format!("{here}/{{reservation}}");
+    asked_most().register(config);
+    let one = format!("{RESERVATIONS}/{{reservation}}");
     endpoint(one.clone()).get(calls::get).cors(Cors::SaleHosts).register(config);
     endpoint(format!("{one}/paying")).post(calls::paying).cors(Cors::SaleHosts).register(config);
     endpoint(format!("{one}/release")).post(calls::release).cors(Cors::SaleHosts).register(config);

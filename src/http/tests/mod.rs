@@ -4,6 +4,7 @@ pub(crate) mod bench;
 mod errors;
 mod line;
 mod pages;
+mod shortcuts;
 mod status;
 mod stock;
 

@@ -23,18 +23,6 @@ async fn the_page_is_the_same_for_everyone_and_cacheable() {
     assert!(stranger.header("content-security-policy").contains("script-src 'sha256-"));
 }
 
-#[rstest::rstest]
-#[case("/w/main", "/w/m%61in")]
-#[case("/w/main?t=%2Fshoes", "/w/m%61in?t=%2Fshoes")]
-#[case("/v1/rooms/main/status", "/v1/rooms/m%61in/status")]
-#[actix_web::test]
-async fn an_id_spelt_another_way_is_the_same_room(#[case] plain: &str, #[case] other: &str) {
-    let bench = Bench::with_room(json!({})).await;
-    let (plain, other) = (bench.get(plain).await, bench.get(other).await);
-    assert_eq!((plain.status, &plain.body), (200, &other.body));
-    assert_eq!((other.status, other.header("etag")), (200, plain.header("etag")));
-}
-
 #[actix_web::test]
 async fn the_page_answers_304_and_changes_with_the_room() {
     let bench = Bench::with_room(json!({})).await;

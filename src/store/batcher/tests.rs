@@ -1,3 +1,5 @@
+mod gathering;
+
 use std::{
     collections::{BTreeSet, VecDeque},
     pin::Pin,
@@ -24,7 +26,7 @@ struct FakeState {
     /// Each call takes a permit: without one it stays in flight.
     gate: Semaphore,
     in_flight: AtomicBool,
-    gathering: Gathering,
+    gathering: Option<Gathering>,
     tail: AtomicU64,
     calls: Mutex<Vec<Vec<Command>>>,
     /// What the next calls do other than succeed.
@@ -41,10 +43,10 @@ enum Mood {
 
 impl Fake {
     fn new(permits: usize) -> Self {
-        Self::gathering(permits, Gathering::NONE)
+        Self::gathering(permits, None)
     }
 
-    fn gathering(permits: usize, gathering: Gathering) -> Self {
+    fn gathering(permits: usize, gathering: Option<Gathering>) -> Self {
         Self(Arc::new(FakeState {
             gate: Semaphore::new(permits),
             in_flight: AtomicBool::new(false),
@@ -81,7 +83,7 @@ impl Fake {
 }
 
 impl Store for Fake {
-    fn gathering(&self) -> Gathering {
+    fn gathering(&self) -> Option<Gathering> {
         self.0.gathering
     }
 
@@ -262,31 +264,6 @@ async fn whoever_would_wait_too_long_is_told_at_once_but_what_somebody_has_is_ke
     assert_eq!(lane.lock().queue.waiting(), 0);
     queue(&lane, [look(1)]).await;
     drop((waiting, kept, taken));
-}
-
-#[tokio::test]
-async fn where_batches_are_dear_commands_gather_until_there_are_enough() {
-    // For longer than the test: only that there are enough can end it.
-    let store = Fake::gathering(99, Gathering { lasts: Duration::from_secs(3_600), enough: 16 });
-    let (lane, _) = lane(&store);
-    for n in 1..=window::FEW as u64 {
-        assert_eq!(position(lane.submit(JOIN).await), n);
-    }
-    let mut waiting = queue(&lane, vec![JOIN; 15]).await;
-    settle().await;
-    assert_eq!(store.calls().len(), window::FEW, "one each so far");
-    waiting.extend(queue(&lane, [JOIN]).await);
-    join_all(waiting).await.into_iter().for_each(|answer| drop(answer.unwrap()));
-    assert_eq!(store.calls().last().unwrap(), &[Command::Join { count: 16 }]);
-}
-
-#[tokio::test]
-async fn what_gathers_is_sent_when_the_time_is_over() {
-    let store = Fake::gathering(99, Gathering { lasts: Duration::from_millis(20), enough: 16 });
-    let (lane, _) = lane(&store);
-    for n in 1..=window::FEW as u64 + 1 {
-        assert_eq!(position(lane.submit(JOIN).await), n);
-    }
 }
 
 #[tokio::test]

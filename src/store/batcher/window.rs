@@ -1,32 +1,28 @@
 //! When a lane sends its next batch, where a batch costs the store much whatever is in it: a commit writes some ten pages
-//! and syncs, a call of Redis begins a script. The first few who come in a while are sent for at once, the others together
-//! when it is over or enough have come; databases call that a commit delay. Where a batch takes longer than that nobody
+//! and syncs, a call of Redis begins a script. The first few who come in a window are sent for at once, the others together
+//! when it is over or enough have come; databases call that a commit delay. Where a batch takes longer than a window nobody
 //! waits for anything but the store.
 //!
-//! How many are enough is found by waiting for a whole window once in a while. Where as many come as were answered,
-//! because each waits for its answer before it asks again, nobody else will come, and there is nothing to wait for.
+//! How many are enough is learnt by waiting for a whole window once in a while. Where only those come who were answered,
+//! because each waits for its answer before it asks again, all are there soon, and there is nothing to wait for.
 
 use std::time::{Duration, Instant};
 
-/// How many are sent for in a window before others wait for its end: with one of two milliseconds, nobody waits up to 2 000
-/// a second.
+/// How many are sent for in a window before others wait for its end. With windows of two milliseconds nobody waits who
+/// comes less often than 2 000 times a second, evenly spread, to one room or sale of one instance; of a burst the first
+/// few don't.
 pub const FEW: usize = 4;
 
-/// How long what was found out counts: so long that a window waited for in vain is no loss.
+/// How long what was learnt counts: so long that a window waited for in vain is no loss.
 const KNOWN_FOR: Duration = Duration::from_millis(100);
 
 /// How a store would have commands gather under load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gathering {
-    /// How long at most.
+    /// How long a window lasts.
     pub lasts: Duration,
-    /// How many are enough: more hardly make a batch cheaper.
+    /// How many are enough at most: more hardly make a batch cheaper.
     pub enough: usize,
-}
-
-impl Gathering {
-    /// Not at all: a batch costs little.
-    pub const NONE: Self = Self { lasts: Duration::ZERO, enough: 0 };
 }
 
 /// The window that is open, or the last one.
@@ -35,30 +31,48 @@ pub struct Window {
     began: Option<Instant>,
     /// How many were sent for in it.
     sent: usize,
-    /// Those who wait let others come.
-    rests: bool,
-    /// How many came in a whole window, and when that was found out.
+    pause: Pause,
+    /// How many are enough, and when that was learnt.
     known: Option<(usize, Instant)>,
+}
+
+/// Whether those who wait let others come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pause {
+    None,
+    /// Until the window ends.
+    Until(Instant),
+    /// For as long as a window lasts, to learn how many come.
+    Learning(Instant),
 }
 
 impl Window {
     /// Before the first batch.
     pub fn new(gathering: Gathering) -> Self {
-        Self { gathering, began: None, sent: 0, rests: false, known: None }
+        Self { gathering, began: None, sent: 0, pause: Pause::None, known: None }
     }
 
-    /// How long those who wait now let others come.
-    pub fn rest(&mut self, now: Instant, waiting: usize) -> Duration {
-        let is_free = waiting == 0 || self.sent < FEW || waiting >= self.enough();
-        let end = self.began.filter(|_| !is_free).map(|began| began + self.gathering.lasts);
-        let rest = end.map_or(Duration::ZERO, |end| end.saturating_duration_since(now));
-        self.rests = !rest.is_zero();
-        rest
+    /// How long those who wait now let others come, from now; asked again after a wake-up, for what is left of it.
+    pub fn pause(&mut self, now: Instant, waiting: usize) -> Duration {
+        let end = self.began.map(|began| began + self.gathering.lasts).filter(|end| now < *end);
+        self.pause = match (self.pause, end) {
+            _ if waiting == 0 || waiting >= self.enough() => Pause::None,
+            (Pause::Until(end) | Pause::Learning(end), _) if now >= end => return Duration::ZERO,
+            (Pause::None, Some(_)) if self.sent >= FEW && self.known.is_none() => {
+                Pause::Learning(now + self.gathering.lasts)
+            }
+            (Pause::None, Some(end)) if self.sent >= FEW => Pause::Until(end),
+            (going_on, _) => going_on,
+        };
+        match self.pause {
+            Pause::None => Duration::ZERO,
+            Pause::Until(end) | Pause::Learning(end) => end.saturating_duration_since(now),
+        }
     }
 
-    /// Whether, now that so many wait, those who let others come need wait no longer. True once a rest.
-    pub fn come(&mut self, waiting: usize) -> bool {
-        self.rests && waiting == self.enough()
+    /// Whether, now that so many wait, those who let others come need wait no longer.
+    pub fn come(&self, waiting: usize) -> bool {
+        self.pause != Pause::None && waiting >= self.enough()
     }
 
     /// Takes note of a batch for so many.
@@ -67,12 +81,17 @@ impl Window {
             (self.began, self.sent) = (Some(now), 0);
         }
         self.sent += callers;
-        self.known = match self.known {
-            Some((enough, since)) if now < since + KNOWN_FOR => Some((enough.max(callers), since)),
-            Some(_) => None,
-            None => self.rests.then_some((callers, now)),
+        let known = self.known.filter(|(_, since)| now < *since + KNOWN_FOR);
+        self.known = match (known, std::mem::replace(&mut self.pause, Pause::None)) {
+            (Some((enough, since)), _) => Some((enough.max(callers), since)),
+            (None, Pause::Learning(_)) => Some((callers, now)),
+            (None, _) => None,
         };
-        self.rests = false;
+    }
+
+    /// Takes note that nobody is left to wait.
+    pub fn nobody(&mut self) {
+        self.pause = Pause::None;
     }
 
     fn enough(&self) -> usize {
@@ -87,79 +106,108 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
     const LASTS: Duration = Duration::from_millis(2);
     const ENOUGH: usize = 16;
-    const GATHERING: Gathering = Gathering { lasts: LASTS, enough: ENOUGH };
 
-    /// Sends for `callers` as often as it goes in a second, each batch `takes` so long, and so many wait again when it is
-    /// over; how many batches that were.
-    fn loops(callers: usize, takes: Duration) -> u32 {
-        let (mut window, start) = (Window::new(GATHERING), Instant::now());
-        let (mut now, mut batches) = (start, 0);
-        while now < start + MS * 1_000 {
-            now += window.rest(now, callers);
-            window.send(now, callers);
-            now += takes;
-            batches += 1;
-        }
-        batches
+    fn window() -> (Window, Instant) {
+        (Window::new(Gathering { lasts: LASTS, enough: ENOUGH }), Instant::now())
+    }
+
+    /// The next batch of so many, who all wait already: it goes once their pause is over.
+    fn batch(window: &mut Window, now: &mut Instant, callers: usize) -> Duration {
+        let pause = window.pause(*now, callers);
+        *now += pause;
+        window.send(*now, callers);
+        pause
     }
 
     #[test]
     fn few_who_come_seldom_wait_for_nobody() {
-        let (mut window, start) = (Window::new(GATHERING), Instant::now());
+        let (mut window, start) = window();
         for half_ms in 0..1_000 {
             let now = start + MS / 2 * half_ms;
-            assert_eq!(window.rest(now, 1), Duration::ZERO);
+            assert_eq!(window.pause(now, 1), Duration::ZERO);
             window.send(now, 1);
         }
     }
 
     #[test]
-    fn behind_a_few_others_wait_for_the_end_or_for_enough() {
-        let (mut window, start) = (Window::new(GATHERING), Instant::now());
+    fn behind_a_few_others_wait_until_there_are_enough() {
+        let (mut window, start) = window();
         window.send(start, FEW - 1);
-        assert_eq!(window.rest(start + MS, 1), Duration::ZERO);
+        assert_eq!(window.pause(start + MS, 1), Duration::ZERO);
         window.send(start + MS, 1);
-        assert_eq!(window.rest(start + MS, ENOUGH), Duration::ZERO);
-        assert_eq!(window.rest(start + MS, 0), Duration::ZERO, "nobody is there to wait");
-        assert_eq!(window.rest(start + LASTS, 1), Duration::ZERO);
-        assert_eq!(window.rest(start + LASTS * 9, 1), Duration::ZERO, "a slow disk");
-        assert_eq!(window.rest(start + MS, ENOUGH - 1), MS);
-        assert_eq!([1, ENOUGH, ENOUGH + 1].map(|waiting| window.come(waiting)), [false, true, false]);
-        window.send(start + MS, ENOUGH);
-        assert!(!window.come(ENOUGH), "nobody rests any more");
+        assert_eq!(window.pause(start + MS, ENOUGH), Duration::ZERO);
+        assert_eq!(window.pause(start + MS, 0), Duration::ZERO, "nobody is there to wait");
+        assert!(!window.come(ENOUGH), "nobody waits for others");
+        assert_eq!(window.pause(start + MS, ENOUGH - 1), LASTS);
+        assert_eq!([1, ENOUGH - 1, ENOUGH].map(|waiting| window.come(waiting)), [false, false, true]);
+        // Woken for nothing, they go on waiting; and no longer than they were to.
+        assert_eq!(window.pause(start + MS * 2, 1), MS);
+        assert_eq!(window.pause(start + MS * 3, 1), Duration::ZERO);
+        window.send(start + MS * 3, ENOUGH - 1);
+        assert!(!window.come(ENOUGH), "what they waited for has gone");
+    }
+
+    #[test]
+    fn where_a_batch_takes_longer_than_a_window_nobody_waits() {
+        let (mut window, start) = window();
+        window.send(start, 50);
+        assert_eq!(window.pause(start + LASTS, 1), Duration::ZERO);
+        assert_eq!(window.pause(start + LASTS * 9, 1), Duration::ZERO);
+    }
+
+    #[test]
+    fn whoever_knows_waits_for_the_end_of_the_window_and_no_longer() {
+        let (mut window, mut now) = window();
+        window.send(now, FEW);
+        assert_eq!(batch(&mut window, &mut now, 12), LASTS, "to learn");
+        now += MS / 2;
+        assert_eq!(window.pause(now, 11), LASTS - MS / 2);
+        assert_eq!(window.pause(now, 12), Duration::ZERO, "as many as came in a whole window");
+    }
+
+    #[test]
+    fn what_was_learnt_grows_with_the_batches_and_is_learnt_anew() {
+        let (mut window, mut now) = window();
+        window.send(now, FEW);
+        batch(&mut window, &mut now, 5);
+        assert_eq!(batch(&mut window, &mut now, 5), Duration::ZERO);
+        assert_eq!(batch(&mut window, &mut now, 12), Duration::ZERO);
+        assert_ne!(window.pause(now, 5), Duration::ZERO, "twelve came once");
+        window.nobody();
+        // Far fewer come now, and after a while that is known.
+        now += KNOWN_FOR;
+        window.send(now, FEW);
+        assert_eq!(batch(&mut window, &mut now, 5), LASTS);
+        assert_eq!(batch(&mut window, &mut now, 5), Duration::ZERO);
     }
 
     #[test]
     fn a_crowd_that_waits_for_no_answer_has_one_batch_a_window() {
-        let (mut window, start) = (Window::new(GATHERING), Instant::now());
+        let (mut window, start) = window();
         let (mut now, mut batches) = (start, 0);
         while now < start + MS * 1_000 {
-            // Four a millisecond, of whom those of the first half have come when the last batch is over.
-            let rest = window.rest(now, 2);
-            let came = if rest > MS / 2 { 8 } else { 2 };
-            now += rest;
-            window.send(now, came);
+            // Four a millisecond: two while the last batch was under way, and those who come during the pause.
+            let pause = window.pause(now, 2);
+            now += pause;
+            window.send(now, 2 + usize::try_from(pause.as_micros() / 250).unwrap());
             now += MS / 2;
             batches += 1;
         }
-        assert!((500..=520).contains(&batches), "{batches}");
+        assert!((480..=520).contains(&batches), "{batches}");
     }
 
     #[test]
     fn where_all_have_come_again_there_is_nobody_to_wait_for() {
-        // 2 000 batches without any rest; one window in fifty is waited for.
+        // 2 000 batches without any pause; one window in fifty is waited for.
         for callers in [1, 3, 8, 15, 100] {
-            let batches = loops(callers, MS / 2);
+            let (mut window, start) = window();
+            let (mut now, mut batches) = (start, 0);
+            while now < start + MS * 1_000 {
+                batch(&mut window, &mut now, callers);
+                now += MS / 2;
+                batches += 1;
+            }
             assert!(batches >= 1_950, "{callers} at a time: {batches}");
-        }
-    }
-
-    #[test]
-    fn where_a_batch_costs_little_nobody_waits() {
-        let (mut window, now) = (Window::new(Gathering::NONE), Instant::now());
-        for _ in 0..100 {
-            window.send(now, 1);
-            assert_eq!(window.rest(now, 1), Duration::ZERO);
         }
     }
 }

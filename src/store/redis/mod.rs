@@ -61,8 +61,8 @@ const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// How many are looked at, or left, at a time.
 const AT_ONCE: usize = 32;
 
-/// How commands under load gather for a call, which takes Redis some 150 microseconds whatever is in it, and a command
-/// from one to thirty: thirty share that fairly. Redis is what all instances share; it has half as much to do.
+/// How commands under load gather for a call. Redis takes some 150 microseconds for any, and up to 30 more for each command
+/// in it: shared by 32, the former are the smaller part. Each instance gathers for itself.
 const GATHERING: Gathering = Gathering { lasts: Duration::from_millis(2), enough: 32 };
 
 static CATALOG: LazyLock<Script> = LazyLock::new(|| Script::new(&[catalog::SOURCE]));
@@ -208,8 +208,8 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
-    fn gathering(&self) -> Gathering {
-        GATHERING
+    fn gathering(&self) -> Option<Gathering> {
+        Some(GATHERING)
     }
 
     async fn room(&self, id: RoomId, commands: Vec<RoomCommand>) -> Result<RoomReply, StoreError> {

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{BufRead, BufReader, Write},
+    os::unix::process::ExitStatusExt as _,
     process::{ChildStdout, Command as Process, Stdio},
     thread,
     time::Duration,
@@ -27,6 +28,8 @@ pub(super) const FOLDER: &str = "DROPGATE_TEST_CRASH_FOLDER";
 pub(super) const KILLS: usize = 20;
 const ROOMS: [&str; 2] = ["one", "two"];
 const VISITORS: u64 = 16;
+/// What `kill -9` sends.
+const SIGKILL: i32 = 9;
 
 /// What the child was told in all its lives.
 #[derive(Default)]
@@ -80,7 +83,7 @@ pub(super) fn live_and_die(folder: &Path, after_ms: u64, child: &str) -> Vec<Str
     // The one wait of this test: it is the moment of the kill.
     thread::sleep(Duration::from_millis(after_ms));
     child.kill().unwrap();
-    child.wait().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(SIGKILL), "the child ended by itself");
     reader.join().unwrap()
 }
 
@@ -167,7 +170,7 @@ fn the_child_under_load() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let metrics = Arc::new(Metrics::new());
     let store = Embedded::file(Path::new(&folder), Clock::system(), Arc::clone(&metrics)).unwrap();
-    let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     runtime.block_on(async {
         let open = Ask::Configure { version: 1, first_epoch: 1, rules: Rules { mode: Mode::Open, ..rules() } };
         let mut visitors = Vec::new();

@@ -128,7 +128,7 @@ fn the_child_that_sells() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let metrics = Arc::new(Metrics::new());
     let store = Embedded::file(Path::new(&folder), Clock::system(), Arc::clone(&metrics)).unwrap();
-    let runtime = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     runtime.block_on(async {
         let lane =
             |sale| SaleLane::new(store.clone(), id(sale), Clock::system(), Handle::current(), Arc::clone(&metrics));
