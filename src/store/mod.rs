@@ -29,7 +29,7 @@ use crate::{
 
 /// Where rooms, sales and the catalog live.
 pub trait Store: Clone + Send + Sync + 'static {
-    /// Whether a call that began on one runtime can go on on another, because it waits for neither timers nor sockets.
+    /// Whether a call that began on one runtime can go on on another, because the call waits for neither timers nor sockets.
     fn is_portable(&self) -> bool {
         true
     }

@@ -5,8 +5,9 @@ use std::{
     pin::Pin,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use futures_util::{FutureExt, future::join_all};
@@ -19,7 +20,7 @@ use crate::{
     sale::{IfExpired, Refusal, Reservation, ReservationId, Reserve, State},
     store::{
         RoomReply, SaleReply,
-        batcher::BATCH_MAX,
+        batcher::{BATCH_MAX, Gathering},
         catalog,
         sale_lane::{SaleAnswer, SaleLane},
         tests::{
@@ -44,6 +45,8 @@ struct ShopState {
     call_ms: AtomicU64,
     /// Calls that fail.
     failing: AtomicU64,
+    /// How many are enough in lanes made from now on, which let commands gather for longer than any test; 0 where they don't.
+    enough: AtomicUsize,
 }
 
 impl Shop {
@@ -58,6 +61,7 @@ impl Shop {
             calls: Mutex::default(),
             call_ms: AtomicU64::new(0),
             failing: AtomicU64::new(0),
+            enough: AtomicUsize::new(0),
         }));
         let metrics = Arc::new(Metrics::new());
         let lane = shop.lane(&metrics);
@@ -88,6 +92,11 @@ impl Shop {
 }
 
 impl Store for Shop {
+    fn gathering(&self) -> Option<Gathering> {
+        let enough = self.0.enough.load(SeqCst);
+        (enough > 0).then_some(Gathering { lasts: Duration::from_secs(3_600), enough })
+    }
+
     async fn sale(&self, _: SaleId, commands: Vec<Command>) -> Result<SaleReply, StoreError> {
         self.0.calls.lock().unwrap().push(commands.clone());
         self.0.gate.acquire().await.unwrap().forget();
@@ -176,6 +185,34 @@ async fn a_batch_is_bounded_by_the_lines_it_reserves() {
     assert_eq!(sizes, [1, LINES_MAX / 2, 60 - LINES_MAX / 2]);
     assert_eq!(metrics.store.queue_depth.get(), 0);
     assert_eq!(lane.header().unwrap().available, 2_000 - 120);
+}
+
+#[tokio::test]
+async fn a_sales_commands_gather_and_holds_that_are_due_do_not_wait_for_others() {
+    let (shop, _, metrics) = Shop::new(9_999, &[("shoe", 9_000)]);
+    shop.0.enough.store(6, SeqCst);
+    let lane = shop.lane(&metrics);
+    for id in 0..4 {
+        lane.submit(look(id)).await.unwrap();
+    }
+    let calls = shop.calls().len();
+    let mut waiting = queue(&lane, (4..9).map(look));
+    settle().await;
+    assert_eq!(shop.calls().len(), calls, "they wait for others");
+    // Five thousand holds, all of them due: more than a batch expires.
+    let holds: Vec<_> = (100..5_100).map(|id| reserve(id, "shoe", 1)).collect();
+    shop.behind_its_back(&holds);
+    shop.0.time.advance(2_000);
+    waiting.extend(queue(&lane, [look(9)]));
+    for answer in join_all(waiting).await {
+        answer.unwrap();
+    }
+    for _ in 0..9 {
+        settle().await;
+    }
+    let now = shop.0.time.clock().now();
+    assert_eq!(shop.0.sale.lock().unwrap().as_ref().unwrap().header(now).held, 0, "something is still due");
+    assert!(shop.calls().len() > calls + 1, "one batch expired all of it");
 }
 
 #[tokio::test]

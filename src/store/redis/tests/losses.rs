@@ -15,7 +15,7 @@ use crate::{
     room::{self, Place, Position, SessionRef, Standing, Tag},
     sale::{self, ReservationId, Sku, State},
     store::{
-        RoomReply, SaleReply, Store, StoreError,
+        Backend, RoomReply, SaleReply, Store, StoreError,
         audit::audit_sale,
         instances::Announcement,
         redis::{
@@ -79,6 +79,7 @@ impl World {
         let mut stores = Vec::new();
         for _ in 0..3 {
             stores.push(RedisStore::new(linked(server).await));
+            assert!(Backend::Redis(stores[0].clone()).gathering().is_some(), "a call costs much whatever is in it");
         }
         // Twice, so that each has heard of all the others.
         for store in stores.iter().chain(&stores) {
