@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dropgate::{
     room::{
         Command, Fact, Heard, Outcome, Place, Position, Refusal, Room, Rules, Session, SessionRef, Tag, Told, View,
-        bounds::PERMIT,
+        bounds::{JUMP_MIN, PERMIT},
     },
     time::UnixMs,
 };
@@ -54,7 +54,10 @@ struct World {
     room: Option<Room>,
     rules: Rules,
     now: u64,
-    earlier: Vec<Option<Room>>,
+    /// What the store held after each step, and in which term.
+    earlier: Vec<(u64, Option<Room>)>,
+    /// How often something was lost: who is there knows it, whatever the store has forgotten.
+    term: u64,
     /// What each instance was told and remembers, by key.
     memories: Vec<BTreeMap<String, Fact>>,
     issued: BTreeSet<Position>,
@@ -73,7 +76,8 @@ impl World {
         let configure = Command::Configure { version: 1, first_epoch: 1, rules: rules.clone() };
         Room::apply(&mut room, UnixMs(now), &configure);
         Self {
-            earlier: vec![room.clone()],
+            earlier: vec![(0, room.clone())],
+            term: 0,
             room,
             rules,
             now,
@@ -140,7 +144,7 @@ impl World {
             }
             Step::Loss { back, heard, never } => self.lose(back, heard, never),
         }
-        self.earlier.push(self.room.clone());
+        self.earlier.push((self.term, self.room.clone()));
     }
 
     fn claim(&mut self, who: usize, position: Position) {
@@ -182,12 +186,14 @@ impl World {
     fn lose(&mut self, back: usize, heard: u8, never: bool) {
         let keep = self.earlier.len().saturating_sub(back).max(1);
         self.earlier.truncate(keep);
-        self.room = self.earlier.last().unwrap().clone();
+        let (kept, room) = self.earlier.last().unwrap().clone();
+        self.room = room;
+        self.term += 1;
         let is_heard = |n: &usize| heard & (1 << n) != 0;
         let (in_time, late): (Vec<_>, Vec<_>) = (0..INSTANCES).partition(is_heard);
         let mut told = Told::default();
         in_time.iter().for_each(|n| self.replay(*n, &mut told));
-        let how = if late.is_empty() { Heard::All } else { Heard::NotAll { terms: 1 } };
+        let how = if late.is_empty() { Heard::All } else { Heard::NotAll { terms: self.term - kept } };
         self.all_heard &= late.is_empty();
         self.room.as_mut().unwrap().recover(UnixMs(self.now), &told, how);
         self.send(in_time[0], &Command::Tick);
@@ -270,6 +276,23 @@ fn resolved(room: &Value) -> BTreeSet<Position> {
         }
     }
     positions
+}
+
+#[test]
+fn a_loss_from_before_an_earlier_one_passes_over_what_was_issued_after_either() {
+    let mut world = World::new(ordinary_rules());
+    for step in [
+        Step::Pass(1),
+        Step::Loss { back: 1, heard: 0b011, never: false },
+        Step::Join(0, 1),
+        // Back to before the first loss, and who joined one is not heard.
+        Step::Loss { back: 2, heard: 0b010, never: true },
+        Step::Join(0, 1),
+    ] {
+        world.happen(&step);
+    }
+    let issued: Vec<_> = world.issued.into_iter().collect();
+    assert_eq!(issued, [JUMP_MIN + 1, 2 * JUMP_MIN + 1]);
 }
 
 proptest! {
