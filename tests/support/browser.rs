@@ -2,6 +2,9 @@
 
 use std::{
     fs,
+    io::ErrorKind,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+    ops::Range,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -61,6 +64,9 @@ impl Default for Manner {
     }
 }
 
+/// Below the ports that systems give to whoever asks for any, connections that go out among them.
+const PORTS: Range<u16> = 10_000..32_000;
+
 /// A browser with one window. `page` drives it.
 pub struct Browser {
     pub page: Client,
@@ -76,9 +82,10 @@ impl Browser {
     /// chromium or chromedriver is missing or does not come up.
     pub async fn open(manner: &Manner) -> Self {
         let profile = tempfile::Builder::new().prefix("dropgate-browser-").tempdir().unwrap();
-        let mut driver = Process::start("chromedriver", Command::new("chromedriver").arg("--port=0"));
-        let started = driver.line_after("ChromeDriver was started successfully on port ", SOON);
-        let url = format!("http://127.0.0.1:{}", started.trim_end_matches('.'));
+        let port = free_port();
+        let mut driver = Process::start("chromedriver", Command::new("chromedriver").arg(format!("--port={port}")));
+        driver.line_after("ChromeDriver was started successfully on port ", SOON);
+        let url = format!("http://127.0.0.1:{port}");
         let page = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(manner, profile.path()))
             .connect(&url)
@@ -117,6 +124,17 @@ impl Browser {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, png).unwrap();
     }
+}
+
+/// A port that nobody listens on, of neither family: the driver listens on both, and where it is to find a port itself, it
+/// finds one that is free in the first and may be taken in the second.
+fn free_port() -> u16 {
+    let is_taken =
+        |ip: IpAddr, port: u16| TcpListener::bind((ip, port)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+    let is_free =
+        |port: &u16| ![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].iter().any(|ip| is_taken(*ip, *port));
+    let from = rand::random_range(PORTS);
+    (from..PORTS.end).chain(PORTS.start..from).find(is_free).expect("a free port")
 }
 
 impl Drop for Browser {
