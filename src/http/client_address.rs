@@ -7,7 +7,7 @@ use std::{
     str::FromStr,
 };
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, X_FORWARDED_FOR};
 
 /// Hops of `X-Forwarded-For` that are looked at, from the right: no sane chain of proxies is longer.
 const HOPS_MAX: usize = 16;
@@ -72,7 +72,10 @@ impl TrustedProxies {
     /// The caller behind `peer`, as far as trusted proxies vouch for it.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut client = peer;
-        let values: Vec<&str> = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
+        if !self.contains(client) {
+            return client;
+        }
+        let values: Vec<&str> = headers.get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
         let hops = values.iter().rev().flat_map(|value| value.rsplit(',')).take(HOPS_MAX);
         for hop in hops {
             if !self.contains(client) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{
     HttpRequest,
     cookie::{Cookie, SameSite, time},
-    http::header::{self, HeaderMap},
+    http::header::{self, HeaderMap, HeaderName},
 };
 
 use super::problem::{Code, Problem};
@@ -13,6 +13,9 @@ use crate::{address::PublicUrl, id::RoomId, room::Document, time::UnixMs};
 
 /// How long a cookie lives that nothing else bounds, and a ticket's beyond the room's closing.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where browsers say which site made a request.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a cookie is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +98,10 @@ pub fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item =
 /// # Errors
 /// 403 unless the browser says so: by `Sec-Fetch-Site`, or where that is absent by `Origin`.
 pub fn require_same_origin(request: &HttpRequest, public_url: &PublicUrl) -> Result<(), Problem> {
-    let header = |name: &str| request.headers().get(name).map(|value| value.as_bytes());
-    let ours = match header("sec-fetch-site") {
+    let value_of = |name: HeaderName| request.headers().get(name).map(|value| value.as_bytes());
+    let ours = match value_of(SEC_FETCH_SITE) {
         Some(site) => site == b"same-origin",
-        None => header("origin").is_some_and(|origin| origin == public_url.as_str().as_bytes()),
+        None => value_of(header::ORIGIN).is_some_and(|origin| origin == public_url.as_str().as_bytes()),
     };
     if ours { Ok(()) } else { Err(cross_site()) }
 }
@@ -109,8 +112,8 @@ pub fn require_same_origin(request: &HttpRequest, public_url: &PublicUrl) -> Res
 /// # Errors
 /// 403 for a request of another site.
 pub fn refuse_other_sites(request: &HttpRequest, public_url: &PublicUrl) -> Result<(), Problem> {
-    let named = |name: &str| request.headers().contains_key(name);
-    let says_nothing = !named("sec-fetch-site") && !named("origin");
+    let named = |name: HeaderName| request.headers().contains_key(name);
+    let says_nothing = !named(SEC_FETCH_SITE) && !named(header::ORIGIN);
     if says_nothing { Ok(()) } else { require_same_origin(request, public_url) }
 }
 

@@ -1,6 +1,10 @@
 //! Joining a line, and leaving it.
 
-use actix_web::{HttpRequest, HttpResponse, http::header, web::ServiceConfig};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+    web::ServiceConfig,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -190,6 +194,7 @@ pub async fn give_back(room: &LiveRoom, ticket: &Ticket) -> Result<(), Problem> 
 
 /// What concerns one visitor is kept by no cache.
 pub fn private(mut response: actix_web::HttpResponseBuilder) -> actix_web::HttpResponseBuilder {
-    response.insert_header((header::CACHE_CONTROL, "private, no-store"));
+    const KEPT_BY_NOBODY: HeaderValue = HeaderValue::from_static("private, no-store");
+    response.insert_header((header::CACHE_CONTROL, KEPT_BY_NOBODY));
     response
 }

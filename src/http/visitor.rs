@@ -1,6 +1,9 @@
 //! What a visitor brings: a ticket in a header (apps) or a cookie (browsers). A header beats a cookie.
 
-use actix_web::{HttpRequest, http::header::HeaderName};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderName},
+};
 
 use super::{
     Context,
@@ -41,6 +44,9 @@ pub fn brought(request: &HttpRequest, context: &Context, room: &LiveRoom) -> Opt
     if let Some(value) = request.headers().get(TICKET_HEADER) {
         // What is no text is no ticket either.
         return Some(verified(value.to_str().unwrap_or(""), Carrier::Header));
+    }
+    if !request.headers().contains_key(header::COOKIE) {
+        return None;
     }
     let name = cookies::name(Purpose::Ticket, &room.id, Transport::of(&context.public_url));
     let mut candidates = cookies::values(request.headers(), &name).map(|token| verified(token, Carrier::Cookie));

@@ -21,6 +21,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Purpose, SigningKey, TokenError};
 use crate::time::UnixMs;
 
+/// The dots of a token and its signature, 64 bytes in base64 at most, with a few to spare.
+const SIGNATURE_MAX_BYTES: usize = 96;
+
 /// All keys in force, ready to sign and verify. Rebuilt when the catalog changes.
 pub struct KeyRing {
     issuer: String,
@@ -121,9 +124,12 @@ impl KeyRing {
 
 impl Key {
     fn encode<C: Serialize>(&self, claims: &C) -> Result<String, Unspecified> {
-        let mut token = self.header.clone();
+        let claims = serde_json::to_vec(claims).map_err(|_| Unspecified)?;
+        // All of it at once: a ticket is signed for every join, and growing would copy it twice.
+        let mut token = String::with_capacity(self.header.len() + claims.len() * 4 / 3 + SIGNATURE_MAX_BYTES);
+        token.push_str(&self.header);
         token.push('.');
-        URL_SAFE_NO_PAD.encode_string(serde_json::to_vec(claims).map_err(|_| Unspecified)?, &mut token);
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
         self.pair.sign(&mut token)?;
         Ok(token)
     }
