@@ -25,11 +25,11 @@ const COUNTED: u64 = 20_000;
 
 /// What grows.
 const WAITING: &str = "visitors waiting at first, 20 000 more at last";
-const ROOMS: &str = "rooms";
+const ROOMS: &str = "rooms that are asked, of a hundred";
 const HOLDS: &str = "live holds at first, 20 000 more at last";
 
 /// Rounds of a point at most: the points beside it say as much as more rounds would.
-const ROUNDS_MOST: u32 = 3;
+const ROUNDS_MOST: u32 = 5;
 
 /// A path while something grows: what it cost, point by point.
 struct Path {
@@ -43,10 +43,18 @@ impl Path {
         Self { what: format!("{what}, {}", site.store()), grows, points: Vec::new() }
     }
 
-    /// Each round as `measure` makes it; the first warms up and does not count.
-    fn measure(&mut self, size: u64, effort: Effort, measure: impl FnMut(u32) -> Sample) {
-        let rounds = effort.rounds.min(ROUNDS_MOST);
-        self.points.push((size, (0..=rounds).map(measure).skip(1).collect()));
+    /// Measures all points in turn, round by round, so that a minute in which the machine is slower is no growth. Of each
+    /// point the first round warms up and does not count.
+    fn measure(&mut self, sizes: &[u64], effort: Effort, mut measure: impl FnMut(usize, u32) -> Sample) {
+        self.points = sizes.iter().map(|size| (*size, Vec::new())).collect();
+        for round in 0..=effort.rounds.min(ROUNDS_MOST) {
+            for (at, (_, samples)) in self.points.iter_mut().enumerate() {
+                let sample = measure(at, round);
+                if round > 0 {
+                    samples.push(sample);
+                }
+            }
+        }
     }
 
     fn tell(self, report: &mut Report) {
@@ -68,16 +76,17 @@ impl Path {
 /// Status and join with a longer and longer line.
 pub async fn of_the_line(site: &Site, sizes: &[u64], effort: Effort, report: &mut Report) {
     let (mut status, mut join) = (Path::new("status", site, WAITING), Path::new("join", site, WAITING));
-    for size in sizes.iter().copied().filter(|size| *size <= effort.line_most) {
-        let rooms = fresh("line", size);
-        for room in BTreeSet::from_iter(&rooms) {
+    let sizes: Vec<u64> = sizes.iter().copied().filter(|size| *size <= effort.line_most).collect();
+    let rooms: Vec<Vec<String>> = sizes.iter().map(|size| fresh("line", *size)).collect();
+    for (size, rooms) in sizes.iter().zip(&rooms) {
+        for room in BTreeSet::from_iter(rooms) {
             site.server.make_room(room, &json!({"rate_per_minute": 1, "burst": 1})).await;
-            fill(&site.server, room, size).await;
+            fill(&site.server, room, *size).await;
         }
-        let ask = Ask::get(&format!("/v1/rooms/{}/status", rooms[0]), &[]);
-        status.measure(size, effort, |_| site.measure(&ask, effort.each));
-        join.measure(size, effort, |round| site.count(joins(&site.server, &rooms[round as usize], COUNTED)));
     }
+    let asks: Vec<Ask> = rooms.iter().map(|rooms| Ask::get(&format!("/v1/rooms/{}/status", rooms[0]), &[])).collect();
+    status.measure(&sizes, effort, |at, _| site.measure(&asks[at], effort.each));
+    join.measure(&sizes, effort, |at, round| site.count(joins(&site.server, &rooms[at][round as usize], COUNTED)));
     status.tell(report);
     join.tell(report);
 }
@@ -90,17 +99,14 @@ fn fresh(what: &str, size: u64) -> Vec<String> {
 /// Status and join spread over more and more rooms, each with its line.
 pub async fn of_the_rooms(site: &Site, effort: Effort, report: &mut Report) {
     let (mut status, mut join) = (Path::new("status", site, ROOMS), Path::new("join", site, ROOMS));
-    let mut made = 0;
-    for rooms in [1, 100] {
-        for n in made..rooms {
-            site.server.make_room(&format!("room-{n}"), &json!({"rate_per_minute": 1, "burst": 1})).await;
-            fill(&site.server, &format!("room-{n}"), 100).await;
-        }
-        made = rooms;
-        for (path, method, call) in [(&mut status, "GET", "status"), (&mut join, "POST", "tickets")] {
-            let ask = everywhere(rooms, method, call);
-            path.measure(rooms, effort, |_| site.measure(&ask, effort.each));
-        }
+    let sizes = [1, 100];
+    for n in 0..sizes[1] {
+        site.server.make_room(&format!("room-{n}"), &json!({"rate_per_minute": 1, "burst": 1})).await;
+        fill(&site.server, &format!("room-{n}"), 100).await;
+    }
+    for (path, method, call) in [(&mut status, "GET", "status"), (&mut join, "POST", "tickets")] {
+        let asks = sizes.map(|rooms| everywhere(rooms, method, call));
+        path.measure(&sizes, effort, |at, _| site.measure(&asks[at], effort.each));
     }
     status.tell(report);
     join.tell(report);
@@ -123,15 +129,16 @@ pub async fn of_the_stock(site: &Site, skus: u64, effort: Effort, report: &mut R
     let items: Vec<Value> =
         (0..skus).map(|n| json!({"sku": format!("s{n}"), "name": "Kite", "total": 1_000_000_000})).collect();
     let mut reserve = Path::new(&format!("reserve of {skus} SKUs"), site, HOLDS);
-    for size in [10, 100_000] {
-        let sales = fresh(&format!("drop-{skus}"), size);
-        for sale in BTreeSet::from_iter(&sales) {
+    let sizes = [10, 100_000];
+    let sales = sizes.map(|size| fresh(&format!("drop-{skus}"), size));
+    for (size, sales) in sizes.iter().zip(&sales) {
+        for sale in BTreeSet::from_iter(sales) {
             site.server.make_sale(sale, &json!(items), &hour()).await;
-            hold(&site.server, sale, "s0", size);
+            hold(&site.server, sale, "s0", *size);
         }
-        reserve.measure(size, effort, |round| {
-            site.count(reservations(&site.server, &sales[round as usize], "s0", COUNTED))
-        });
     }
+    reserve.measure(&sizes, effort, |at, round| {
+        site.count(reservations(&site.server, &sales[at][round as usize], "s0", COUNTED))
+    });
     reserve.tell(report);
 }

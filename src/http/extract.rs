@@ -169,24 +169,28 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         return Err(Problem::new(Code::InvalidRequest, "the body has to be a JSON object"));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value: T = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let path = error.path().to_string();
-        let detail = error.into_inner().to_string();
-        // `?` is what no path leads to, such as the end of a body that was cut off.
-        let field = match (
-            Some(path).filter(|path| path.split('.').all(|part| !part.is_empty() && part != "?")),
-            missing_field(&detail),
-        ) {
+    let value = T::deserialize(&mut reader).map_err(|error| fault_in::<T>(body, &error))?;
+    reader.end().map_err(|error| Problem::new(Code::InvalidRequest, format!("after the document: {error}")))?;
+    Ok(value)
+}
+
+/// What is wrong with a body that could not be read as a `T`, and in which field. It is read once more to find that: to know
+/// all along which field is being read costs as much again as reading it, and most bodies are right.
+fn fault_in<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
+    let reread = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body));
+    let path = reread.err().map(|error| error.path().to_string());
+    let detail = error.to_string();
+    // `?` is what no path leads to, such as the end of a body that was cut off.
+    let field =
+        match (path.filter(|path| path.split('.').all(|part| !part.is_empty() && part != "?")), missing_field(&detail))
+        {
             (Some(path), Some(missing)) => Some(format!("{path}.{missing}")),
             (path, _) => path.or_else(|| quoted_field(&detail)),
         };
-        match field {
-            Some(field) => Problem::invalid_field(field, detail),
-            None => Problem::new(Code::InvalidRequest, format!("the body is not the JSON expected here: {detail}")),
-        }
-    })?;
-    reader.end().map_err(|error| Problem::new(Code::InvalidRequest, format!("after the document: {error}")))?;
-    Ok(value)
+    match field {
+        Some(field) => Problem::invalid_field(field, detail),
+        None => Problem::new(Code::InvalidRequest, format!("the body is not the JSON expected here: {detail}")),
+    }
 }
 
 /// A value that is read from an object alone: serde would also read a struct from a list of its fields' values.
