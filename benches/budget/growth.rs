@@ -20,13 +20,14 @@ const FLAT_MOST: f64 = 1.15;
 /// Microseconds of Redis a request below which a path does not ask it: what is left are ticks, and no row of the path's.
 const ASKED_LEAST: f64 = 1.0;
 
-/// Joins and reservations of a round: enough to tell what one costs. The line, or the holds, grow by so many meanwhile.
+/// Joins and reservations of a round: enough to tell what one costs. The line, or the holds, grow by so many with each
+/// round, where there were more than that at first; where there were fewer, each round has another.
 const COUNTED: u64 = 20_000;
 
 /// What grows.
-const WAITING: &str = "visitors waiting at first, 20 000 more at last";
+const WAITING: &str = "visitors waiting at first";
 const ROOMS: &str = "rooms that are asked, of a hundred";
-const HOLDS: &str = "live holds at first, 20 000 more at last";
+const HOLDS: &str = "live holds at first";
 
 /// Rounds of a point at most: the points beside it say as much as more rounds would.
 const ROUNDS_MOST: u32 = 5;

@@ -38,6 +38,8 @@ pub struct Told {
     pub(super) head: Position,
     pub(super) entered: u64,
     pub(super) joined: u64,
+    /// The tail that the store had kept, before anything was told.
+    pub(super) kept: Option<Position>,
     /// First position, last position, deadline.
     pub(super) calls: BTreeMap<Position, (Position, UnixMs)>,
     /// The room was missing altogether.

@@ -64,8 +64,9 @@ impl Default for Manner {
     }
 }
 
-/// Below the ports that systems give to whoever asks for any, connections that go out among them.
-const PORTS: Range<u16> = 10_000..32_000;
+/// Below the ports that systems give to whoever asks for any, connections that go out among them, and below those of the
+/// Redis servers that tests stop and start again.
+const PORTS: Range<u16> = 2_000..10_000;
 
 /// A browser with one window. `page` drives it.
 pub struct Browser {

@@ -64,6 +64,7 @@ impl Room {
         if told.epoch != self.epoch {
             *told = Told { epoch: self.epoch, ..Told::default() };
         }
+        told.kept.get_or_insert(self.tail);
         match *fact {
             Fact::Settings { .. } => {}
             Fact::Figures { tail, head, entered, joined, .. } => {
@@ -157,7 +158,7 @@ impl Room {
             self.head = self.head.max(told.calls.values().map(|(last, _)| *last).max().unwrap_or_default());
             self.head = self.head.max(told.head).min(self.tail);
             self.cut_voids(told.rebuilt);
-            self.jump(terms, told.joined);
+            self.jump(terms, told);
         } else {
             self.call_again(told);
             self.head = self.head.max(told.head).min(self.tail);
@@ -184,10 +185,14 @@ impl Room {
         }
     }
 
-    fn jump(&mut self, terms: u64, joined: u64) {
-        let joined = joined.max(self.arrivals.recent());
-        let by = JUMP_MIN.max(joined.saturating_mul(JUMP_PER_JOIN)).saturating_mul(terms);
-        let last = self.tail.saturating_add(by).min(POSITION_MAX);
+    /// Once beyond what was told, and once for each lost term beyond what the store had kept. What was told of may itself lie
+    /// behind jumps: counting the terms from there would go further than one that is told less, later, goes, and positions in
+    /// between would be issued again.
+    fn jump(&mut self, terms: u64, told: &Told) {
+        let joined = told.joined.max(self.arrivals.recent());
+        let by = JUMP_MIN.max(joined.saturating_mul(JUMP_PER_JOIN));
+        let beyond_kept = told.kept.unwrap_or(self.tail).saturating_add(by.saturating_mul(terms));
+        let last = self.tail.saturating_add(by).max(beyond_kept).min(POSITION_MAX);
         self.voids.add(Void { first: self.tail + 1, last });
         self.tail = last;
     }

@@ -124,7 +124,11 @@ local recovery = part(function(recovery)
     local epoch, rest = string.match(value, '^(%d+) (.+)$')
     if not room or not kind then return end
     if tonumber(epoch) > room.epoch then begin_epoch(tonumber(epoch)) end
-    if tonumber(epoch) == room.epoch then replay[kind](name, rest) end
+    if tonumber(epoch) == room.epoch then
+      -- The tail that the store had kept, before anything was told.
+      if not staged:get('kept') then staged:put('kept', room.tail) end
+      replay[kind](name, rest)
+    end
   end
 
   function recovery.replay()
@@ -168,8 +172,9 @@ local recovery = part(function(recovery)
   local function jump(terms)
     local recent = room.joins and room.joins[2] + room.joins[3] or 0
     local joined = math.max(staged:num('joined') or 0, recent)
-    local by = math.max(BOUND.JUMP_MIN, joined * BOUND.JUMP_PER_JOIN) * terms
-    local last = math.min(room.tail + by, BOUND.POSITION_MAX)
+    local by = math.max(BOUND.JUMP_MIN, joined * BOUND.JUMP_PER_JOIN)
+    local beyond_kept = (staged:num('kept') or room.tail) + by * terms
+    local last = math.min(math.max(room.tail + by, beyond_kept), BOUND.POSITION_MAX)
     voids.add(room.tail + 1, last)
     room.tail = last
   end

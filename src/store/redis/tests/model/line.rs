@@ -62,6 +62,8 @@ pub struct Line {
     /// What a replay tells of the head and the calls, until the recovery ends.
     told_head: u64,
     told_calls: BTreeMap<u64, (u64, Ms)>,
+    /// The tail before anything was told.
+    kept: Option<u64>,
     /// It was gone altogether.
     is_rebuilt: bool,
     /// Seen by the model only.
@@ -163,6 +165,7 @@ impl Aggregate for Line {
     }
 
     fn replay(&mut self, rows: &[(Key, Mark, Row)], broken: Option<Broken>) {
+        self.kept.get_or_insert(self.tail);
         for (key, _, row) in rows {
             match (key, row) {
                 (_, Row::Settings) => {
@@ -205,13 +208,14 @@ impl Aggregate for Line {
             self.void.retain(|(_, last)| *last > self.head);
             self.void.iter_mut().for_each(|(first, _)| *first = (*first).max(self.head + 1));
         }
+        let kept = self.kept.take().unwrap_or(self.tail);
         if heard == Some(false) {
             self.calls.clear();
-            let jump = if turn.broken == Some(Broken::JumpsNot) { 0 } else { VOID * jumps };
-            if jump > 0 {
-                self.void.push((self.tail + 1, self.tail + jump));
+            if turn.broken != Some(Broken::JumpsNot) {
+                let last = (self.tail + VOID).max(kept + VOID * jumps);
+                self.void.push((self.tail + 1, last));
+                self.tail = last;
             }
-            self.tail += jump;
         }
         turn.facts.insert(Key::Void, Row::Void(self.void.clone()));
         self.scalars(turn);

@@ -37,14 +37,19 @@ enum Step {
         page: usize,
         /// The keys are gone altogether.
         whole: bool,
+        /// So many terms more are lost with it: the senders have met them, and remember nothing of them.
+        skipped: u64,
     },
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let loss = (1..12usize, Just(vec![0, 1, 2]).prop_shuffle(), 0..SENDERS, 1..40usize, prop::bool::weighted(0.15));
+    let loss =
+        (1..12usize, Just(vec![0, 1, 2]).prop_shuffle(), 0..SENDERS, 1..40usize, prop::bool::weighted(0.15), 0..3u64);
     prop_oneof![
         8 => (0..SENDERS, events::batch()).prop_map(|(sender, batch)| Step::Batch(sender, Box::new(batch))),
-        1 => loss.prop_map(|(back, order, late, page, whole)| Step::Loss { back, order, late, page, whole }),
+        1 => loss.prop_map(|(back, order, late, page, whole, skipped)| {
+            Step::Loss { back, order, late, page, whole, skipped }
+        }),
     ]
 }
 
@@ -97,7 +102,10 @@ impl Losing {
     fn step(&mut self, step: &Step) -> TestCaseResult {
         match step {
             Step::Batch(sender, batch) => self.batch(*sender, batch),
-            Step::Loss { back, order, late, page, whole } => self.loss(*back, order, *late, *page, *whole),
+            Step::Loss { back, order, late, page, whole, skipped } => match self.set_back(*back, *whole, *skipped) {
+                Some(terms) => self.recovery(order, *late, *page, terms),
+                None => Ok(()),
+            },
         }
     }
 
@@ -150,13 +158,7 @@ impl Losing {
         self.earlier.push((dump, self.world.room.clone()));
     }
 
-    fn loss(&mut self, back: usize, order: &[usize], late: usize, page: usize, whole: bool) -> TestCaseResult {
-        if self.earlier.is_empty() {
-            return Ok(());
-        }
-        if !self.set_back(back, whole) {
-            return Ok(());
-        }
+    fn recovery(&mut self, order: &[usize], late: usize, page: usize, terms: u64) -> TestCaseResult {
         let (in_time, late) = order.split_at(SENDERS - late);
         let mut told = crate::room::Told::default();
         for (at, n) in in_time.iter().enumerate() {
@@ -168,7 +170,7 @@ impl Losing {
             let status = self.done(*n);
             prop_assert_eq!(status, if is_last { Status::Ok } else { Status::Recovering });
         }
-        let heard = if late.is_empty() { Heard::All } else { Heard::NotAll { terms: 1 } };
+        let heard = if late.is_empty() { Heard::All } else { Heard::NotAll { terms } };
         self.recover(&told, heard);
         self.compare_state(&format!("a recovery, {heard:?} and {late:?} late"))?;
         for n in late {
@@ -190,8 +192,11 @@ impl Losing {
         }
     }
 
-    /// Says whether there is anything to recover.
-    fn set_back(&mut self, back: usize, whole: bool) -> bool {
+    /// How many terms are lost, if there is anything to recover.
+    fn set_back(&mut self, back: usize, whole: bool, skipped: u64) -> Option<u64> {
+        if self.earlier.is_empty() {
+            return None;
+        }
         self.earlier.truncate(self.earlier.len().saturating_sub(back - 1).max(1));
         let (dump, room) = self.earlier.pop().unwrap();
         self.senders[0].flush();
@@ -199,7 +204,7 @@ impl Losing {
         if whole && self.memories.iter().all(|memory| memory.settings.is_some()) {
             self.world.set_back(None);
             self.senders.iter_mut().for_each(|sender| sender.made = None);
-            return true;
+            return Some(1);
         }
         self.world.set_back(room);
         let connection = self.senders[0].connection();
@@ -208,13 +213,15 @@ impl Losing {
         }
         let main = &key_names::<Room>(ID)[0];
         let is_made: bool = redis::cmd("HEXISTS").arg(main).arg("stamp").query(connection).unwrap();
-        if is_made {
-            // As the server's identity was another.
-            let () = redis::cmd("HSET").arg(main).arg("stamp").arg("another").query(connection).unwrap();
-        } else {
+        if !is_made {
             self.senders.iter_mut().for_each(|sender| (sender.term, sender.made) = (0, None));
+            return None;
         }
-        is_made
+        // As the server's identity was another.
+        let () = redis::cmd("HSET").arg(main).arg("stamp").arg("another").query(connection).unwrap();
+        let met = self.term + skipped;
+        self.senders.iter_mut().for_each(|sender| sender.term = met);
+        Some(1 + skipped)
     }
 
     /// A sender tells everything, in pages, after its batch was refused.
