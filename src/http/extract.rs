@@ -178,15 +178,14 @@ pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 /// all along which field is being read costs as much again as reading it, and most bodies are right.
 fn fault_in<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Problem {
     let reread = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(body));
-    let path = reread.err().map(|error| error.path().to_string());
-    let detail = error.to_string();
     // `?` is what no path leads to, such as the end of a body that was cut off.
-    let field =
-        match (path.filter(|path| path.split('.').all(|part| !part.is_empty() && part != "?")), missing_field(&detail))
-        {
-            (Some(path), Some(missing)) => Some(format!("{path}.{missing}")),
-            (path, _) => path.or_else(|| quoted_field(&detail)),
-        };
+    let leads_there = |path: &String| path.split('.').all(|part| !part.is_empty() && part != "?");
+    let path = reread.err().map(|error| error.path().to_string()).filter(leads_there);
+    let detail = error.to_string();
+    let field = match (path, missing_field(&detail)) {
+        (Some(path), Some(missing)) => Some(format!("{path}.{missing}")),
+        (path, _) => path.or_else(|| quoted_field(&detail)),
+    };
     match field {
         Some(field) => Problem::invalid_field(field, detail),
         None => Problem::new(Code::InvalidRequest, format!("the body is not the JSON expected here: {detail}")),

@@ -278,27 +278,29 @@ fn resolved(room: &Value) -> BTreeSet<Position> {
     positions
 }
 
+/// The positions that are issued while this happens to an ordinary room.
+fn issued(steps: &[Step]) -> Vec<Position> {
+    let mut world = World::new(ordinary_rules());
+    steps.iter().for_each(|step| world.happen(step));
+    world.issued.into_iter().collect()
+}
+
 #[test]
 fn a_loss_from_before_an_earlier_one_passes_over_what_was_issued_after_either() {
-    let mut world = World::new(ordinary_rules());
-    for step in [
+    let steps = [
         Step::Pass(1),
         Step::Loss { back: 1, heard: 0b011, never: false },
         Step::Join(0, 1),
         // Back to before the first loss, and who joined one is not heard.
         Step::Loss { back: 2, heard: 0b010, never: true },
         Step::Join(0, 1),
-    ] {
-        world.happen(&step);
-    }
-    let issued: Vec<_> = world.issued.into_iter().collect();
-    assert_eq!(issued, [JUMP_MIN + 1, 2 * JUMP_MIN + 1]);
+    ];
+    assert_eq!(issued(&steps), [JUMP_MIN + 1, 2 * JUMP_MIN + 1]);
 }
 
 #[test]
 fn a_loss_that_is_told_less_than_the_one_before_it_passes_over_as_much() {
-    let mut world = World::new(ordinary_rules());
-    for step in [
+    let steps = [
         Step::Pass(1),
         Step::Loss { back: 1, heard: 0b011, never: false },
         Step::Loss { back: 1, heard: 0b001, never: false },
@@ -306,11 +308,8 @@ fn a_loss_that_is_told_less_than_the_one_before_it_passes_over_as_much() {
         // Who is heard now remembers neither loss.
         Step::Loss { back: 2, heard: 0b010, never: true },
         Step::Join(1, 1),
-    ] {
-        world.happen(&step);
-    }
-    let issued: Vec<_> = world.issued.into_iter().collect();
-    assert_eq!(issued, [2 * JUMP_MIN + 1, 3 * JUMP_MIN + 1]);
+    ];
+    assert_eq!(issued(&steps), [2 * JUMP_MIN + 1, 3 * JUMP_MIN + 1]);
 }
 
 proptest! {

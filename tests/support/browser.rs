@@ -2,9 +2,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
-    ops::Range,
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -19,7 +16,7 @@ use nix::{
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::{SOON, process::Process};
+use super::{SOON, port::Port, process::Process};
 
 /// How the visitor's browser is set up.
 #[derive(Clone)]
@@ -64,16 +61,13 @@ impl Default for Manner {
     }
 }
 
-/// Below the ports that systems give to whoever asks for any, connections that go out among them, and below those of the
-/// Redis servers that tests stop and start again.
-const PORTS: Range<u16> = 2_000..10_000;
-
 /// A browser with one window. `page` drives it.
 pub struct Browser {
     pub page: Client,
     // Dropped in this order: the driver, then what is left of the browser, then its profile.
     driver: Process,
     profile: TempDir,
+    _port: Port,
 }
 
 impl Browser {
@@ -83,16 +77,18 @@ impl Browser {
     /// chromium or chromedriver is missing or does not come up.
     pub async fn open(manner: &Manner) -> Self {
         let profile = tempfile::Builder::new().prefix("dropgate-browser-").tempdir().unwrap();
-        let port = free_port();
-        let mut driver = Process::start("chromedriver", Command::new("chromedriver").arg(format!("--port={port}")));
+        // The driver listens on both families. Left to find a port itself, it finds one that may be taken in the second.
+        let port = Port::claim();
+        let number = port.number();
+        let mut driver = Process::start("chromedriver", Command::new("chromedriver").arg(format!("--port={number}")));
         driver.line_after("ChromeDriver was started successfully on port ", SOON);
-        let url = format!("http://127.0.0.1:{port}");
+        let url = format!("http://{}", port.address());
         let page = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(manner, profile.path()))
             .connect(&url)
             .await
             .expect("chromedriver starts chromium");
-        let browser = Self { page, driver, profile };
+        let browser = Self { page, driver, profile, _port: port };
         browser.apply(manner).await;
         browser
     }
@@ -125,17 +121,6 @@ impl Browser {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, png).unwrap();
     }
-}
-
-/// A port that nobody listens on, of neither family: the driver listens on both, and where it is to find a port itself, it
-/// finds one that is free in the first and may be taken in the second.
-fn free_port() -> u16 {
-    let is_taken =
-        |ip: IpAddr, port: u16| TcpListener::bind((ip, port)).is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
-    let is_free =
-        |port: &u16| ![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].iter().any(|ip| is_taken(*ip, *port));
-    let from = rand::random_range(PORTS);
-    (from..PORTS.end).chain(PORTS.start..from).find(is_free).expect("a free port")
 }
 
 impl Drop for Browser {

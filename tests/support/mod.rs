@@ -8,6 +8,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod port;
 pub mod process;
 pub mod redis;
 pub mod server;

@@ -5,7 +5,6 @@
 
 pub mod cluster;
 pub mod pair;
-mod port;
 pub mod proxy;
 pub mod sentinels;
 pub mod server;

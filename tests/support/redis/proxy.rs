@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use super::port::Port;
+use crate::support::port::Port;
 
 /// Holds any script call of ours in one piece.
 const BUFFER_BYTES: usize = 1 << 18;

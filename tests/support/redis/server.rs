@@ -6,8 +6,8 @@ use nix::sys::signal::Signal;
 use redis::Value;
 use tempfile::TempDir;
 
-use super::{poll, poll_until, port::Port};
-use crate::support::process::Process;
+use super::{poll, poll_until};
+use crate::support::{port::Port, process::Process};
 
 /// The arguments of a server that has every write on its disk before it answers.
 pub const SYNCED: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
