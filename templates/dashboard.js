@@ -34,7 +34,7 @@ const sure = (question, verb) => new Promise(decide => {
 const span = seconds => seconds < 90 ? seconds + ' s' : seconds < 5400 ? Math.round(seconds / 60) + ' min' : num(Math.round(seconds / 360) / 10) + ' h';
 // The formula of room::estimate, for the last in line.
 const wait = status => status.state == 'free' ? span(0)
-  : status.state == 'running' && status.pace_per_minute ? span(Math.ceil((status.tail - status.head) * 60 / status.pace_per_minute.likely)) : '–';
+  : status.state == 'running' && status.pace_per_minute ? span(Math.ceil(status.waiting * 60 / status.pace_per_minute.likely)) : '–';
 const STATES = {scheduled: 'Not open yet', prequeue: 'Pre-queue', running: 'Running', free: 'Open to all', paused: 'Paused', closed: 'Closed'};
 const CAUSES = {
   shop_full: 'The shop is full: as many are inside or called as the cap allows.',

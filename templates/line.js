@@ -203,7 +203,10 @@ const estimate = () => {
   if (status.state == 'free') return {low: 0, likely: 0, high: 0};
   if (status.state == 'running' && pace && status.held_back != 'stock') return {low: floor(at(pace.high)), likely: ceil(at(pace.likely)), high: ceil(at(pace.low))};
 };
-const ahead = () => max(0, place.position - head - 1);
+// A void, first and last number, holds nobody.
+const ahead = () => (status.voids || []).reduce(
+  (count, [first, last]) => count - max(0, min(last + 1, place.position) - max(first, head + 1)),
+  max(0, place.position - head - 1));
 const opening = () => (Date.parse(status.opens_at) - now()) / second;
 // Seconds to the next poll.
 const next = () => {
@@ -265,10 +268,10 @@ const render = () => {
   fact('seen', T.upd, !out && seen && clock(seen, {timeStyle: 'medium'}));
   $('tools').hidden = $('bar').hidden = !mine || is == 'sold';
 
-  // How far the line has brought us, from where it stood when this tab first saw our number.
-  const key = 'from' + epoch + '.' + mine;
-  if (mine && fromKey != key) keep(fromKey = key, from = +(keep(key) ?? head));
-  const done = is == 'turn' ? 1 : mine > from ? max(0, (head - from) / (mine - from)) : 0;
+  // How far the line has brought us, from how far off our turn was when this tab first saw our number.
+  const key = 'from' + epoch + '.' + mine, left = mine > head ? ahead() + 1 : 0;
+  if (mine && fromKey != key) keep(fromKey = key, from = +(keep(key) ?? left));
+  const done = is == 'turn' ? 1 : from ? max(0, 1 - left / from) : 0;
   $('bar').style.setProperty('--p', done);
   $('bar').setAttribute('aria-valuenow', floor(done * 100));
   doc.title = (is == 'turn' ? '● ' + heading + ' · ' : counted ? big + ' · ' : '') + title;

@@ -58,7 +58,13 @@ pub struct Status {
     pub head: Position,
     /// The highest position issued.
     pub tail: Position,
+    /// Positions issued and not yet called, without those in `voids`.
     pub waiting: u64,
+    /// Ranges beyond the head, each by its first and last position, that hold nobody: the line passes over them at once.
+    /// They are there only for a while after the store had lost something; where there are none they are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Vec<u64>>)]
+    pub voids: Vec<[Position; 2]>,
     /// Live sessions.
     pub inside: u64,
     pub rate_per_minute: u64,
@@ -203,6 +209,7 @@ impl Status {
             head: view.head,
             tail: view.tail,
             waiting: view.waiting(),
+            voids: view.voids.iter().map(|void| [void.first, void.last]).collect(),
             inside: view.inside,
             rate_per_minute: view.rate_per_minute,
             entering_per_minute: view.entering_per_minute,

@@ -88,11 +88,10 @@ pub const UNITS_MAX: u64 = 1 << 52;
 /// The room's growth of credit in one step, beyond what stands ready: a room nobody ticked for longer does not pour out the gap.
 pub const GROWTH_MS: u64 = 1000;
 
-/// By how much at least the tail jumps after a loss of which not everybody was heard: more than an instance issues in the
-/// moments that a replica lags behind, unless a crowd comes.
-pub const JUMP_MIN: u64 = 1000;
-/// Else by so many times what was issued in ten seconds, and far more than a replica that is fit to be promoted lags.
-pub const JUMP_PER_JOIN: u64 = 2;
+/// How far the tail jumps after a loss of which not everybody was heard. Where a loss takes `lost` joins at most, nothing is
+/// issued twice over `JUMP / lost` losses within one lag of a replica: ten, where it lags two seconds behind fifty thousand
+/// joins a second. It costs nobody anything, because what it passes over is neither waited for nor shown as people in line.
+pub const JUMP: u64 = 1_000_000;
 /// Jumps that are remembered: so many losses within the life of one line are a broken store.
 pub const VOIDS_MAX: usize = 16;
 /// How long a permit is kept for a visitor of whose place the store knew nothing: longer than it takes to ask again.

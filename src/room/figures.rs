@@ -7,6 +7,7 @@ use super::{
     settings::{Mode, Rules, StockGate},
     stock::Stock,
     view::{HeldBack, Phase, View},
+    voids::Voids,
 };
 use crate::time::UnixMs;
 
@@ -32,6 +33,7 @@ pub struct Figures<'a> {
     pub undecided: u64,
     pub observed: &'a Observed,
     pub stock: Option<Stock>,
+    pub voids: &'a Voids,
 }
 
 impl Figures<'_> {
@@ -65,6 +67,7 @@ impl Figures<'_> {
             decaying: self.observed.is_decaying(now),
             stock: self.stock,
             undecided: self.undecided,
+            voids: self.voids.beyond(self.head),
         }
     }
 
@@ -83,6 +86,11 @@ impl Figures<'_> {
     /// Positions called whose visitors may still claim.
     pub(super) fn outstanding(&self) -> u64 {
         self.head - self.entered - self.lapsed
+    }
+
+    /// How many stand before a position beyond the head.
+    pub(super) fn ahead(&self, position: Position) -> u64 {
+        self.voids.places(self.head, position - 1)
     }
 
     fn held_back(&self, now: UnixMs) -> Option<HeldBack> {

@@ -17,7 +17,7 @@ use super::{
     claimed::Claimed,
     command::{Command, Epoch, Outcome, Position, Refusal},
     figures::Figures,
-    pace::{Arrivals, Observed},
+    pace::Observed,
     sessions::Sessions,
     settings::{Mode, Rules, StockGate},
     stock::Stock,
@@ -47,7 +47,6 @@ pub struct Room {
     observed: Observed,
     /// Where a sale stands behind the room and the line is to know of it.
     stock: Option<Stock>,
-    arrivals: Arrivals,
     voids: Voids,
     /// Until when a permit is kept for visitors with a ticket from a void.
     owed_until: UnixMs,
@@ -121,6 +120,7 @@ impl Room {
             undecided: self.sessions.undecided(),
             observed: &self.observed,
             stock: self.stock,
+            voids: &self.voids,
         }
     }
 
@@ -139,7 +139,6 @@ impl Room {
             sessions: Sessions::default(),
             observed: Observed::default(),
             stock: None,
-            arrivals: Arrivals::default(),
             voids: Voids::default(),
             owed_until: UnixMs(0),
             rules,

@@ -29,7 +29,8 @@ pub use settings::{Document, Mode, Rules, StockGate};
 pub use stock::{Grant, SalePhase, Stock, StockNews};
 pub use validate::Logo;
 pub use view::{HeldBack, Phase, View};
+pub use voids::{Void, Voids};
 
 /// The version of the line's behaviour. To be raised whenever the same commands at the same times would leave
 /// another state than before: a store must not replay what was written under other rules.
-pub const RULES_VERSION: u64 = 4;
+pub const RULES_VERSION: u64 = 5;

@@ -61,31 +61,6 @@ impl Bucket {
     }
 }
 
-/// How many positions were issued of late: in the present bucket of time, and in the one before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Arrivals {
-    bucket: u64,
-    now: u64,
-    before: u64,
-}
-
-impl Arrivals {
-    /// So many positions were issued.
-    pub fn joined(&mut self, now: UnixMs, positions: u64) {
-        let bucket = index(now);
-        if bucket != self.bucket {
-            let before = if bucket == self.bucket + 1 { self.now } else { 0 };
-            *self = Self { bucket, now: 0, before };
-        }
-        self.now += positions;
-    }
-
-    /// What was issued in the last ten seconds before the last of it, or somewhat longer.
-    pub fn recent(&self) -> u64 {
-        self.now + self.before
-    }
-}
-
 /// The recent past of a room, by buckets of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {

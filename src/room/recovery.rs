@@ -18,8 +18,8 @@ use crate::time::UnixMs;
 pub enum Fact {
     /// The settings, as they were last passed on.
     Settings { version: u64, first_epoch: Epoch, rules: Rules },
-    /// The ends of the line; `joined` is how many positions were issued in the last ten seconds or more.
-    Figures { epoch: Epoch, tail: Position, head: Position, entered: u64, joined: u64 },
+    /// The ends of the line, and how many entered.
+    Figures { epoch: Epoch, tail: Position, head: Position, entered: u64 },
     /// A range that the tail has jumped over.
     Void { epoch: Epoch, first: Position, last: Position },
     /// A session; `undecided` as long as a unit is meant for its visitor.
@@ -37,7 +37,6 @@ pub struct Told {
     pub(super) epoch: Epoch,
     pub(super) head: Position,
     pub(super) entered: u64,
-    pub(super) joined: u64,
     /// The tail that the store had kept, before anything was told.
     pub(super) kept: Option<Position>,
     /// First position, last position, deadline.

@@ -7,6 +7,7 @@ use super::{
     pace::Pace,
     settings::Mode,
     stock::Stock,
+    voids::Voids,
 };
 use crate::time::UnixMs;
 
@@ -47,6 +48,8 @@ pub struct View {
     pub stock: Option<Stock>,
     /// Of those inside, how many have not reserved yet, though a unit is meant for them.
     pub undecided: u64,
+    /// What the head will pass over: positions that nobody alive is known to have been given.
+    pub voids: Voids,
 }
 
 impl View {
@@ -55,15 +58,21 @@ impl View {
         self.head - self.entered - self.lapsed
     }
 
-    /// Positions issued and not yet called, with those given back meanwhile.
+    /// Positions issued and not yet called, with those given back meanwhile, voids aside.
     pub fn waiting(&self) -> u64 {
-        self.tail - self.head
+        self.voids.places(self.head, self.tail)
+    }
+
+    /// How many stand before a position that waits; `None` where it does not: called, or not issued.
+    pub fn ahead(&self, position: Position) -> Option<u64> {
+        (self.head < position && position <= self.tail).then(|| self.voids.places(self.head, position - 1))
     }
 
     /// Whether a tick at `now` may change what this room shows, so that an instance must send one: somebody waits,
     /// may claim or is inside, the opening or the closing has come, or figures of the recent past are still wearing off.
     pub fn wants_tick(&self, now: UnixMs) -> bool {
-        let people = self.waiting() > 0 || self.outstanding() > 0 || self.inside > 0;
+        // One may come with a ticket from a void, and waits until the head has passed it.
+        let people = self.head < self.tail || self.outstanding() > 0 || self.inside > 0;
         let has_come = |time: Option<UnixMs>| time.is_some_and(|at| self.now < at && at <= now);
         people || self.decaying || has_come(self.opens_at) || has_come(self.closes_at)
     }

@@ -18,6 +18,12 @@ pub struct Void {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Voids(Vec<Void>);
 
+impl FromIterator<Void> for Voids {
+    fn from_iter<I: IntoIterator<Item = Void>>(voids: I) -> Self {
+        Self(voids.into_iter().collect())
+    }
+}
+
 impl Voids {
     /// The one that holds `position`.
     pub fn of(&self, position: Position) -> Option<Void> {
@@ -47,6 +53,23 @@ impl Voids {
         if let Some(first) = self.0.first_mut() {
             first.first = first.first.max(position + 1);
         }
+    }
+
+    /// Those that reach beyond `position`, without what lies at or before it.
+    pub fn beyond(&self, position: Position) -> Self {
+        let mut beyond = self.clone();
+        beyond.cut(position);
+        beyond
+    }
+
+    /// How many places there are from beyond `after` to `last`: a void has none.
+    pub fn places(&self, after: Position, last: Position) -> u64 {
+        last.saturating_sub(after + self.count(after + 1, last))
+    }
+
+    /// All, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Void> {
+        self.0.iter()
     }
 
     /// How many positions of `first ..= last` lie in one.

@@ -96,3 +96,22 @@ async fn a_reset_line_tells_its_people() {
     browser.shows("next").await;
     assert_eq!(browser.number().await, "1");
 }
+
+#[tokio::test]
+async fn a_void_is_not_shown_as_people_ahead() {
+    let scene = Scene::in_line(3).await;
+    let browser = scene.visitor(&Manner::default()).await;
+    assert_eq!(browser.number().await, "5");
+    browser.sees("#big", "3").await;
+    // The store of this server loses nothing, so the browser is told that positions 3 and 4 were never anybody's.
+    let told = "const ask = fetch;
+        fetch = async (...what) => {
+            const answer = await ask(...what);
+            if (!answer.url.endsWith('/status')) return answer;
+            const voids = [[3, 4]];
+            return new Response(JSON.stringify({...await answer.json(), voids}), {headers: answer.headers});
+        };";
+    browser.page.execute(told, Vec::new()).await.unwrap();
+    browser.wakes().await;
+    browser.sees("#big", "1").await;
+}

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dropgate::{
     room::{
         Command, Fact, Heard, Outcome, Place, Position, Refusal, Room, Rules, Session, SessionRef, Tag, Told, View,
-        bounds::{JUMP_MIN, PERMIT},
+        bounds::{JUMP, PERMIT},
     },
     time::UnixMs,
 };
@@ -38,9 +38,10 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let who = || 0..INSTANCES;
     let heard = prop_oneof![2 => Just(7u8), 1 => 1..7u8];
+    let crowd = prop_oneof![9 => 1..40u32, 1 => 1000..5000u32];
     prop_oneof![
         6 => (1..600u64).prop_map(Step::Pass),
-        4 => (who(), 1..40u32).prop_map(|(who, count)| Step::Join(who, count)),
+        4 => (who(), crowd).prop_map(|(who, count)| Step::Join(who, count)),
         8 => (who(), 1..30u64, 0..1000u64).prop_map(|(who, count, share)| Step::Claim(who, count, share)),
         2 => (who(), 0..1000u64).prop_map(|(who, share)| Step::Leave(who, share)),
         2 => (who(), 0..1000u64).prop_map(|(who, share)| Step::Finish(who, share)),
@@ -235,9 +236,8 @@ fn place(position: Position) -> Place {
 fn facts(before: &Room, after: &Room, view: &View) -> Vec<(String, Fact)> {
     let (before, after) = (serde_json::to_value(before).unwrap(), serde_json::to_value(after).unwrap());
     let number = |value: &Value| value.as_u64().unwrap();
-    let joined = number(&after["arrivals"]["now"]) + number(&after["arrivals"]["before"]);
     let (tail, head, entered) = (view.tail, view.head, view.entered);
-    let mut rows = vec![("s".to_owned(), Fact::Figures { epoch: 1, tail, head, entered, joined })];
+    let mut rows = vec![("s".to_owned(), Fact::Figures { epoch: 1, tail, head, entered })];
     for void in after["voids"].as_array().unwrap() {
         let (first, last) = (number(&void["first"]), number(&void["last"]));
         rows.push((format!("v{first}"), Fact::Void { epoch: 1, first, last }));
@@ -295,7 +295,7 @@ fn a_loss_from_before_an_earlier_one_passes_over_what_was_issued_after_either() 
         Step::Loss { back: 2, heard: 0b010, never: true },
         Step::Join(0, 1),
     ];
-    assert_eq!(issued(&steps), [JUMP_MIN + 1, 2 * JUMP_MIN + 1]);
+    assert_eq!(issued(&steps), [JUMP + 1, 2 * JUMP + 1]);
 }
 
 #[test]
@@ -309,7 +309,23 @@ fn a_loss_that_is_told_less_than_the_one_before_it_passes_over_as_much() {
         Step::Loss { back: 2, heard: 0b010, never: true },
         Step::Join(1, 1),
     ];
-    assert_eq!(issued(&steps), [2 * JUMP_MIN + 1, 3 * JUMP_MIN + 1]);
+    assert_eq!(issued(&steps), [2 * JUMP + 1, 3 * JUMP + 1]);
+}
+
+#[test]
+fn a_loss_that_is_told_of_no_crowd_passes_over_what_was_issued_behind_one() {
+    const CROWD: u32 = 5_000;
+    let steps = [
+        Step::Pass(1),
+        Step::Join(0, CROWD),
+        Step::Loss { back: 1, heard: 0b001, never: false },
+        Step::Join(0, 1),
+        // Back to before the crowd, and who saw it is not heard.
+        Step::Loss { back: 2, heard: 0b010, never: true },
+        Step::Join(1, 1),
+    ];
+    let behind_the_crowd = [u64::from(CROWD) + JUMP + 1, 2 * JUMP + 1];
+    assert_eq!(issued(&steps), (1..=u64::from(CROWD)).chain(behind_the_crowd).collect::<Vec<_>>());
 }
 
 proptest! {

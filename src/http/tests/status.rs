@@ -1,6 +1,10 @@
 //! The shared status.
 
 use super::*;
+use crate::{
+    http::status::Status,
+    room::{View, Void},
+};
 
 /// How many batches rooms have been sent so far.
 fn batches(bench: &Bench) -> String {
@@ -84,4 +88,15 @@ async fn the_body_changes_only_when_the_room_does() {
     let next = bench.get("/v1/rooms/main/status").await;
     assert_ne!(next.header("etag"), etag);
     assert_eq!((&next.body["tail"], &next.body["updated_at"]), (&json!(2), &json!("2027-01-15T08:01:00Z")));
+}
+
+#[actix_web::test]
+async fn a_void_beyond_the_head_is_told_and_nobody_waits_in_it() {
+    let bench = Bench::with_room(json!({ "mode": "hold" })).await;
+    bench.join().await;
+    let room = bench.context.instance.room("main").unwrap();
+    let view = View::clone(&room.lane.view().unwrap());
+    let voids = [Void { first: 2, last: 1001 }].into_iter().collect();
+    let status = serde_json::to_value(Status::of(&room, &View { tail: 1003, voids, ..view })).unwrap();
+    assert_eq!((&status["voids"], &status["waiting"]), (&json!([[2, 1001]]), &json!(3)));
 }

@@ -22,10 +22,7 @@ impl Room {
         if count == 0 {
             return Applied::unchanged(joined);
         }
-        self.change(now, |room| {
-            room.tail += u64::from(count);
-            room.arrivals.joined(now, u64::from(count));
-        });
+        self.change(now, |room| room.tail += u64::from(count));
         Applied::changed(joined)
     }
 
@@ -99,7 +96,6 @@ impl Room {
         }
         let session = self.change(now, |room| {
             room.tail += 1;
-            room.arrivals.joined(now, 1);
             room.head = room.tail;
             if !free {
                 room.credit -= PERMIT;
@@ -169,7 +165,7 @@ impl Room {
             };
         }
         if position > self.head {
-            return Standing::Waiting { ahead: position - self.head - 1 };
+            return Standing::Waiting { ahead: self.figures().ahead(position) };
         }
         match self.calls.of(position) {
             Some(call) => Standing::Called { deadline: call.deadline },

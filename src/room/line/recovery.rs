@@ -3,7 +3,7 @@
 use super::Room;
 use crate::{
     room::{
-        bounds::{JUMP_MIN, JUMP_PER_JOIN, POSITION_MAX},
+        bounds::{JUMP, POSITION_MAX},
         calls::{Call, Calls, Cost},
         command::{Epoch, Position, Session},
         pace::Observed,
@@ -67,11 +67,10 @@ impl Room {
         told.kept.get_or_insert(self.tail);
         match *fact {
             Fact::Settings { .. } => {}
-            Fact::Figures { tail, head, entered, joined, .. } => {
+            Fact::Figures { tail, head, entered, .. } => {
                 self.raise_tail(tail);
                 told.head = told.head.max(head);
                 told.entered = told.entered.max(entered);
-                told.joined = told.joined.max(joined);
             }
             Fact::Void { first, last, .. } => {
                 self.raise_tail(last);
@@ -187,12 +186,10 @@ impl Room {
 
     /// Once beyond what was told, and once for each lost term beyond what the store had kept. What was told of may itself lie
     /// behind jumps: counting the terms from there would go further than one that is told less, later, goes, and positions in
-    /// between would be issued again.
+    /// between would be issued again. For the same reason each jump is as long as any other, whatever is known of the joins.
     fn jump(&mut self, terms: u64, told: &Told) {
-        let joined = told.joined.max(self.arrivals.recent());
-        let by = JUMP_MIN.max(joined.saturating_mul(JUMP_PER_JOIN));
-        let beyond_kept = told.kept.unwrap_or(self.tail).saturating_add(by.saturating_mul(terms));
-        let last = self.tail.saturating_add(by).max(beyond_kept).min(POSITION_MAX);
+        let beyond_kept = told.kept.unwrap_or(self.tail).saturating_add(JUMP.saturating_mul(terms));
+        let last = self.tail.saturating_add(JUMP).max(beyond_kept).min(POSITION_MAX);
         self.voids.add(Void { first: self.tail + 1, last });
         self.tail = last;
     }

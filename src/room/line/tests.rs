@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::room::{
-    HeldBack,
+    HeldBack, Void, Voids,
+    bounds::JUMP,
     command::{Holder, Place, Session, SessionRef, Standing, Tag},
+    recovery::{Heard, Told},
     settings::{Rules, StockGate},
 };
 
@@ -360,4 +362,25 @@ fn a_smaller_burst_holds_from_its_first_moment() {
     bench.send(Command::Join { count: 1000 });
     bench.send(Command::Configure { version: 2, first_epoch: 1, rules: rules(60, 1) });
     assert_eq!(bench.view().head, 1, "what stood ready is cut to the new burst");
+}
+
+#[test]
+fn nobody_is_thought_to_stand_in_a_void() {
+    let mut bench = Bench::new(rules(60, 1));
+    bench.send(Command::Join { count: 3 });
+    bench.room.as_mut().unwrap().recover(UnixMs(START), &Told::default(), Heard::NotAll { terms: 1 });
+    let behind = 3 + JUMP + 1;
+    assert_eq!(bench.send(Command::Join { count: 2 }), Outcome::Joined { epoch: 1, first: behind, count: 2 });
+
+    let view = bench.view();
+    assert_eq!((view.head, view.waiting()), (1, 4));
+    assert_eq!(view.voids, [Void { first: 4, last: behind - 1 }].into_iter().collect());
+    let ahead = [1, 2, 3, 4, behind - 1, behind, behind + 1, behind + 2].map(|position| view.ahead(position));
+    assert_eq!(ahead, [None, Some(0), Some(1), Some(2), Some(2), Some(2), Some(3), None]);
+    let look = Command::Look { place: Place { epoch: 1, position: behind + 1 } };
+    assert_eq!(bench.send(look), Outcome::Standing(Standing::Waiting { ahead: 3 }));
+
+    bench.tick_for(3000, 100);
+    let view = bench.view();
+    assert_eq!((view.head, view.waiting(), view.voids), (behind, 1, Voids::default()));
 }

@@ -25,7 +25,7 @@ use crate::{room, sale, telemetry::Metrics};
 
 /// The shape of what is stored: the tables, the encoding of records and snapshots, and with it the fields of
 /// a room and the rows of a sale. To be raised with every change to them; a file of another layout is refused.
-pub(super) const LAYOUT: u64 = 5;
+pub(super) const LAYOUT: u64 = 6;
 
 /// The most records a restart replays, and the most bytes of them: together about a second. A snapshot is
 /// due past either.

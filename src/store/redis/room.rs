@@ -11,7 +11,7 @@ use crate::{
     id::SaleId,
     room::{
         Command, Figures, Grant, Holder, Mode, Outcome, Place, Refusal, Room, Rules, SalePhase, Session, SessionRef,
-        Standing, Stock, StockGate, StockNews, Tag, View, bounds,
+        Standing, Stock, StockGate, StockNews, Tag, View, Void, Voids, bounds,
         pace::{self, Bucket, Observed},
     },
     store::RoomReply,
@@ -124,8 +124,7 @@ fn bounds_part() -> String {
         ("STOCK_REFRESH_MS", bounds::STOCK_REFRESH_MS),
         ("UNITS_MAX", bounds::UNITS_MAX),
         ("GROWTH_MS", bounds::GROWTH_MS),
-        ("JUMP_MIN", bounds::JUMP_MIN),
-        ("JUMP_PER_JOIN", bounds::JUMP_PER_JOIN),
+        ("JUMP", bounds::JUMP),
         ("VOIDS_MAX", bounds::VOIDS_MAX as u64),
         ("OWED_MS", bounds::OWED_MS),
         ("OWED_REFRESH_MS", bounds::OWED_REFRESH_MS),
@@ -259,6 +258,7 @@ fn view(head: &str, answer: &Answer<'_>) -> Result<View, Misread> {
     };
     let rules = rules(&mut words)?;
     let stock = stock(&mut words)?;
+    let voids = voids(&mut words)?;
     let observed =
         words.rest().split(' ').filter(|word| !word.is_empty()).map(bucket).collect::<Result<Observed, _>>()?;
     let last = UnixMs(last);
@@ -277,6 +277,7 @@ fn view(head: &str, answer: &Answer<'_>) -> Result<View, Misread> {
         undecided,
         observed: &observed,
         stock,
+        voids: &voids,
     };
     Ok(figures.view(answer.now))
 }
@@ -324,6 +325,17 @@ pub(super) fn stock(words: &mut Words<'_>) -> Result<Option<Stock>, Misread> {
         _ => return Err(words.misread()),
     };
     Ok(Some(Stock { born, term, seq, available, held, phase, at: UnixMs(words.parse()?) }))
+}
+
+fn voids(words: &mut Words<'_>) -> Result<Voids, Misread> {
+    let ranges = words.maybe()?.unwrap_or_default().split(',').filter(|range| !range.is_empty());
+    ranges.map(void).collect()
+}
+
+pub(super) fn void(range: &str) -> Result<Void, Misread> {
+    let ends = range.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+    let (first, last) = ends.ok_or_else(|| Misread(range.to_owned()))?;
+    Ok(Void { first, last })
 }
 
 pub(super) fn bucket(word: &str) -> Result<(u64, Bucket), Misread> {

@@ -11,7 +11,7 @@
 -- that follows this prelude is wrapped in one function, whose inner ones take over its references; and what few calls need
 -- is a part().
 
-local LAYOUT = '2'
+local LAYOUT = '3'
 local NEVER = 9007199254740992 -- 2^53: above every number there is
 local LAST = '~' -- the member that every key but the header holds, so that no key is ever missing; it sorts last
 

@@ -62,10 +62,7 @@ function command.join()
   if line.phase(now) == 'closed' or not has_room_for(count) then return refuse('closed') end
   local first = room.tail + 1
   if count > 0 then
-    line.change(function()
-      room.tail = room.tail + count
-      observed.joined(count)
-    end)
+    line.change(function() room.tail = room.tail + count end)
   end
   tell('joined', fmt(room.epoch), fmt(first), fmt(count))
 end
@@ -76,7 +73,7 @@ function command.claim()
   if why then return refuse(why) end
   local where, what = standing(position)
   if where == 'waiting' then
-    tell('waiting', fmt(position - room.head - 1))
+    tell('waiting', fmt(line.ahead(position)))
   elseif where == 'called' then
     local member, live
     line.change(function()
@@ -101,7 +98,7 @@ function command.look()
   if why then return refuse(why) end
   local where, what = standing(position)
   if where == 'waiting' then
-    tell('standing', where, fmt(position - room.head - 1))
+    tell('standing', where, fmt(line.ahead(position)))
   elseif where == 'passed' then
     tell('standing', 'waiting', '0')
   elseif what then
@@ -196,7 +193,7 @@ function aggregate.head()
   local past = room.past and room.past .. ' ' or ''
   return digits[room.version] .. ' ' .. digits[room.epoch] .. ' ' .. digits[room.last] .. ' ' .. state.counts() .. ' '
     .. digits[due:count()] .. ' ' .. digits[undecided:count()] .. ' ' .. rules.text .. ' ' .. (state.stock_line() or '-') .. ' '
-    .. past .. (state.bucket_line() or '')
+    .. (room.voids and '=' .. voids.write() or '-') .. ' ' .. past .. (state.bucket_line() or '')
 end
 
 function aggregate.commit()

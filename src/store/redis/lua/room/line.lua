@@ -12,6 +12,12 @@ end
 -- Positions called whose visitors may still claim.
 function line.outstanding() return room.head - room.entered - room.lapsed end
 
+-- How many stand before a position beyond the head: a void holds nobody.
+function line.ahead(position)
+  local between = position - 1 - room.head
+  return room.voids and between - voids.count(room.head + 1, position - 1) or between
+end
+
 ---------------------------------------------------------------- how many may be called
 
 -- Units of credit that may still grow before this much credit and the outstanding calls reach the ceiling. Where the

@@ -65,11 +65,10 @@ local recovery = part(function(recovery)
 
   -- Rows of the line, by the letter of their key; `name` is what follows it.
   function replay.s(_, rest)
-    local tail, head, entered, joined = string.match(rest, '^(%d+) (%d+) (%d+) (%d+)$')
+    local tail, head, entered = string.match(rest, '^(%d+) (%d+) (%d+)$')
     raise_tail(tonumber(tail))
     stage('head', tonumber(head))
     stage('entered', tonumber(entered))
-    stage('joined', tonumber(joined))
   end
 
   function replay.v(_, rest)
@@ -170,11 +169,8 @@ local recovery = part(function(recovery)
   end
 
   local function jump(terms)
-    local recent = room.joins and room.joins[2] + room.joins[3] or 0
-    local joined = math.max(staged:num('joined') or 0, recent)
-    local by = math.max(BOUND.JUMP_MIN, joined * BOUND.JUMP_PER_JOIN)
-    local beyond_kept = (staged:num('kept') or room.tail) + by * terms
-    local last = math.min(math.max(room.tail + by, beyond_kept), BOUND.POSITION_MAX)
+    local beyond_kept = (staged:num('kept') or room.tail) + BOUND.JUMP * terms
+    local last = math.min(math.max(room.tail + BOUND.JUMP, beyond_kept), BOUND.POSITION_MAX)
     voids.add(room.tail + 1, last)
     room.tail = last
   end

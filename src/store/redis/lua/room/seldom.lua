@@ -12,7 +12,6 @@ seldom = part(function(seldom)
     local member, live
     line.change(function()
       room.tail = room.tail + 1
-      observed.joined(1)
       room.head = room.tail
       if not is_free then room.credit = room.credit - BOUND.PERMIT end
       member, live = enter(room.tail, tag, now)

@@ -87,7 +87,7 @@ function state.forget()
   facts, fact_at = {}, {}
 end
 
-local FIELDS = { 'figures', 'last', 'rules', 'stock', 'bucket', 'past', 'joins', 'voids', 'owed' }
+local FIELDS = { 'figures', 'last', 'rules', 'stock', 'bucket', 'past', 'voids', 'owed' }
 
 function state.load()
   local figures = main:get('figures')
@@ -125,11 +125,6 @@ function state.load()
   end
   room.past = main:get('past') or nil
   room.owed = main:num('owed') or 0
-  local joins = main:get('joins')
-  if joins then
-    local index, present, before = string.match(joins, '^(%d+) (%d+) (%d+)$')
-    room.joins = { tonumber(index), tonumber(present), tonumber(before) }
-  end
   if main:get('voids') then room.voids = voids.read(main:get('voids')) end
 end
 
@@ -145,11 +140,6 @@ function state.bucket_line()
   return b and string.format('%d,%d,%d,%d', b[1], b[2], b[3], b[4])
 end
 
-local function joins_line()
-  local j = room.joins
-  return j and string.format('%d %d %d', j[1], j[2], j[3])
-end
-
 -- Puts the figures where the write phase finds them.
 function state.save()
   if not room then
@@ -162,7 +152,6 @@ function state.save()
   main:set('stock', state.stock_line() or false)
   main:set('bucket', state.bucket_line() or false)
   main:set('past', room.past or false)
-  main:set('joins', joins_line() or false)
   main:set('voids', room.voids and voids.write() or false)
   main:set('owed', room.owed > 0 and digits[room.owed] or false)
   state.save_bits()
@@ -176,8 +165,7 @@ end
 
 -- Every answer tells of the line's ends, whoever moved them: an instance shows them to all.
 function state.tell()
-  local joined = room.joins and room.joins[2] + room.joins[3] or 0
-  fact('s', table.concat({ fmt(room.epoch), fmt(room.tail), fmt(room.head), fmt(room.entered), fmt(joined) }, ' '))
+  fact('s', digits[room.epoch] .. ' ' .. digits[room.tail] .. ' ' .. digits[room.head] .. ' ' .. digits[room.entered])
   if room.voids then fact('v', fmt(room.epoch) .. ' ' .. voids.write()) end
 end
 
@@ -250,15 +238,6 @@ function observed.entered()
   bucket[4] = bucket[4] + 1
 end
 
--- So many positions were issued.
-function observed.joined(positions)
-  local index = div(now, BOUND.BUCKET_MS)
-  local joins = room.joins or { 0, 0, 0 }
-  if joins[1] ~= index then joins = { index, 0, index == joins[1] + 1 and joins[2] or 0 } end
-  joins[2] = joins[2] + positions
-  room.joins = joins
-end
-
 -- The rate has changed: how the line moved says nothing any more.
 function observed.forget_moves()
   if room.bucket then room.bucket[2], room.bucket[3] = 0, 0 end
@@ -278,7 +257,7 @@ voids = part(function(voids)
   function voids.write()
     local parts = {}
     for i, void in ipairs(room.voids) do parts[i] = fmt(void[1]) .. '-' .. fmt(void[2]) end
-    return table.concat(parts, ' ')
+    return table.concat(parts, ',')
   end
 
   -- The one that holds the position.

@@ -66,13 +66,9 @@ pub fn read(connection: &mut Connection, id: &str) -> Result<Option<Value>, Stri
         .map(|(index, bucket)| (index.to_string(), json!(bucket)))
         .collect();
     let stock = main.get("stock").and_then(|text| room::stock(&mut Words::of(text)).unwrap());
-    let voids = main.get("voids").map_or(json!([]), |text| {
-        let void = |range: &str| {
-            let (first, last) = range.split_once('-').unwrap();
-            json!({ "first": first.parse::<u64>().unwrap(), "last": last.parse::<u64>().unwrap() })
-        };
-        text.split(' ').map(void).collect()
-    });
+    let voids = main
+        .get("voids")
+        .map_or(json!([]), |text| text.split(',').map(|range| json!(room::void(range).unwrap())).collect());
     Ok(Some(json!({
         "version": version,
         "rules": room::rules(&mut Words::of(&main["rules"])).unwrap(),
@@ -88,15 +84,9 @@ pub fn read(connection: &mut Connection, id: &str) -> Result<Option<Value>, Stri
         "sessions": sessions,
         "observed": { "buckets": buckets },
         "stock": stock,
-        "arrivals": arrivals(main.get("joins")),
         "voids": voids,
         "owed_until": main.get("owed").map_or(0, |text| text.parse::<u64>().unwrap()),
     })))
-}
-
-fn arrivals(joins: Option<&String>) -> Value {
-    let words: Vec<u64> = joins.map_or("0 0 0", |text| text).split(' ').map(|word| word.parse().unwrap()).collect();
-    json!({ "bucket": words[0], "now": words[1], "before": words[2] })
 }
 
 /// A room that was deleted keeps its header for a while, and its keys are empty.

@@ -11,7 +11,7 @@ use super::{
     keys,
 };
 use crate::{
-    room::{Command, Fact, Heard, Outcome, Room, Session, SessionRef, Tag},
+    room::{Command, Fact, Heard, Outcome, Room, Session, SessionRef, Tag, View, Void},
     store::redis::{
         room,
         scripted::{Answer, Op, Scripted, Status, keys as key_names},
@@ -130,6 +130,8 @@ impl Losing {
         self.heed(n, &answer);
         let said = Room::decode(&answer).unwrap();
         prop_assert_eq!(&said.outcomes, outcomes, "after {:?} at {:?}", commands, now);
+        let view = self.world.room.as_ref().map(|room| View { term: answer.term, ..room.view(now) });
+        prop_assert_eq!(said.view.as_deref(), view.as_ref(), "after {:?} at {:?}", commands, now);
         self.compare_state(&format!("{commands:?} at {now:?}"))
     }
 
@@ -281,15 +283,12 @@ fn facts(key: &str, value: &str) -> Vec<Fact> {
             vec![Fact::Settings { version: epoch, first_epoch, rules: room::rules(&mut words).unwrap() }]
         }
         "s" => {
-            let [tail, head, entered, joined] = [(); 4].map(|()| number(&mut words));
-            vec![Fact::Figures { epoch, tail, head, entered, joined }]
+            let [tail, head, entered] = [(); 3].map(|()| number(&mut words));
+            vec![Fact::Figures { epoch, tail, head, entered }]
         }
         "v" => {
-            let range = |text: &str| {
-                let (first, last) = text.split_once('-').unwrap();
-                Fact::Void { epoch, first: first.parse().unwrap(), last: last.parse().unwrap() }
-            };
-            words.rest().split(' ').map(range).collect()
+            let fact = |Void { first, last }| Fact::Void { epoch, first, last };
+            words.rest().split(',').map(|range| fact(room::void(range).unwrap())).collect()
         }
         "c" => {
             let (last, deadline) = (number(&mut words), UnixMs(number(&mut words)));
