@@ -182,10 +182,11 @@ end
 -- Reads the next page of what is stored.
 function Zset:page()
   local flat = redis.call('ZRANGE', self.key, self.read, self.read + self.step - 1, 'WITHSCORES')
+  -- A key that is not there yet has nothing, LAST neither.
+  self.over = #flat < 2 * self.step or flat[#flat - 1] == LAST
   for i = 1, #flat, 2 do
     if flat[i] ~= LAST then self.base[#self.base + 1] = { tonumber(flat[i + 1]), flat[i] } end
   end
-  self.over = #flat < 2 * self.step
   self.read = self.read + self.step
   self.step = math.min(8 * self.step, PAGE)
 end
@@ -236,7 +237,7 @@ function Zset:add(score, member)
 end
 
 function Zset:count()
-  if not self.size then self.size = math.max(redis.call('ZCARD', self.key) - 1, 0) end
+  if not self.size then self.size = self.over and #self.base or math.max(redis.call('ZCARD', self.key) - 1, 0) end
   return self.size - self.less
 end
 
