@@ -203,10 +203,11 @@ const estimate = () => {
   if (status.state == 'free') return {low: 0, likely: 0, high: 0};
   if (status.state == 'running' && pace && status.held_back != 'stock') return {low: floor(at(pace.high)), likely: ceil(at(pace.likely)), high: ceil(at(pace.low))};
 };
-// A void, first and last number, holds nobody.
-const ahead = () => (status.voids || []).reduce(
-  (count, [first, last]) => count - max(0, min(last + 1, place.position) - max(first, head + 1)),
-  max(0, place.position - head - 1));
+// A void, first and last number, holds nobody. One that a status of before our number can't know of is wide.
+const ahead = () => {
+  const before = place.position - status.tail > 1e5 ? status.tail : place.position - 1;
+  return (status.voids || []).reduce((count, [first, last]) => count - max(0, min(last, before) - max(first - 1, head)), max(0, before - head));
+};
 const opening = () => (Date.parse(status.opens_at) - now()) / second;
 // Seconds to the next poll.
 const next = () => {
@@ -269,7 +270,7 @@ const render = () => {
   $('tools').hidden = $('bar').hidden = !mine || is == 'sold';
 
   // How far the line has brought us, from how far off our turn was when this tab first saw our number.
-  const key = 'from' + epoch + '.' + mine, left = mine > head ? ahead() + 1 : 0;
+  const key = 'off' + epoch + '.' + mine, left = mine > head ? ahead() + 1 : 0;
   if (mine && fromKey != key) keep(fromKey = key, from = +(keep(key) ?? left));
   const done = is == 'turn' ? 1 : from ? max(0, 1 - left / from) : 0;
   $('bar').style.setProperty('--p', done);

@@ -118,13 +118,13 @@ fn room_figures(instance: &Instance) -> Registry {
         registry.register(name, help, figures.clone());
         figures
     };
-    let waiting = family("waiting", "Positions issued and not yet called");
+    let waiting = family("waiting", "Positions issued and not yet called, voids aside");
     let outstanding = family("called", "Positions called whose visitors may still claim");
     let inside = family("inside", "Live sessions");
     let tail = family("tail", "The highest position issued in this epoch");
     let head = family("head", "The highest position called in this epoch");
     let entered = family("entered", "Positions claimed in this epoch");
-    let lapsed = family("lapsed", "Positions called and given back or never claimed in this epoch");
+    let lapsed = family("lapsed", "Positions passed by the head and given back, never claimed, or void, in this epoch");
     let epoch = family("epoch", "The count of resets");
     let version = family("settings_version", "The version of the settings in force");
     let rate = family("rate_per_minute", "The rate of the settings");

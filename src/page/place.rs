@@ -103,7 +103,7 @@ struct Page<'a> {
 pub fn place(journey: &Journey<'_>, state: &PlaceState) -> Rendered {
     let document = journey.document;
     let progress = match state {
-        PlaceState::Waiting(line) if line.position > 0 => line.head * 100 / line.position,
+        PlaceState::Waiting(line) => line.head * 100 / (line.head + line.ahead + 1),
         PlaceState::Called { .. } | PlaceState::Inside { .. } => 100,
         _ => 0,
     };

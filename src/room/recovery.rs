@@ -49,7 +49,7 @@ pub struct Told {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     All,
-    /// Not all; and in how many terms since what was lost somebody may have issued positions.
+    /// Not all; and how many terms have begun since the tail last jumped, in each of which somebody may have issued positions.
     NotAll {
         terms: u64,
     },

@@ -35,15 +35,26 @@ impl Voids {
         self.0.iter().copied().find(|void| void.first > position)
     }
 
-    /// Adds one, unless part of it is known. Of too many the oldest is forgotten.
+    /// Adds what is not known of one; those that touch become one. Of too many the oldest are forgotten.
     pub fn add(&mut self, void: Void) {
-        let at = self.0.partition_point(|known| known.last < void.first);
-        let is_apart = self.0.get(at).is_none_or(|next| next.first > void.last);
-        if is_apart && void.first <= void.last {
-            self.0.insert(at, void);
+        let mut first = void.first;
+        let mut all = Self::default();
+        for known in self.0.drain(..) {
+            all.append(Void { first, last: void.last.min(known.first - 1) });
+            all.append(known);
+            first = first.max(known.last + 1);
         }
-        if self.0.len() > VOIDS_MAX {
-            self.0.remove(0);
+        all.append(Void { first, last: void.last });
+        all.0.drain(..all.0.len().saturating_sub(VOIDS_MAX));
+        *self = all;
+    }
+
+    /// Adds one behind all others, unless it is empty.
+    fn append(&mut self, void: Void) {
+        match self.0.last_mut() {
+            _ if void.first > void.last => {}
+            Some(before) if before.last + 1 == void.first => before.last = void.last,
+            _ => self.0.push(void),
         }
     }
 
@@ -76,5 +87,38 @@ impl Voids {
     pub fn count(&self, first: Position, last: Position) -> u64 {
         let within = |void: &Void| (void.last.min(last) + 1).saturating_sub(void.first.max(first));
         self.0.iter().map(within).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn voids(ranges: &[(Position, Position)]) -> Voids {
+        let mut voids = Voids::default();
+        ranges.iter().for_each(|&(first, last)| voids.add(Void { first, last }));
+        voids
+    }
+
+    #[test]
+    fn what_is_known_of_a_void_stays_and_the_rest_is_added() {
+        let expect = |added: &[_], all: &[(Position, Position)]| {
+            let all: Vec<_> = all.iter().map(|&(first, last)| Void { first, last }).collect();
+            assert_eq!(voids(added).0, all, "{added:?}");
+        };
+        expect(&[(31, 40), (11, 20)], &[(11, 20), (31, 40)]);
+        expect(&[(11, 20), (9, 8)], &[(11, 20)]);
+        expect(&[(11, 20), (5, 8)], &[(5, 8), (11, 20)]);
+        expect(&[(11, 20), (21, 30)], &[(11, 30)]);
+        expect(&[(11, 20), (15, 18)], &[(11, 20)]);
+        expect(&[(11, 20), (31, 40), (15, 35)], &[(11, 40)]);
+        expect(&[(11, 20), (31, 40), (1, 50)], &[(1, 50)]);
+    }
+
+    #[test]
+    fn of_too_many_the_oldest_is_forgotten() {
+        let many: Vec<_> = (1..=VOIDS_MAX as u64 + 1).map(|n| (10 * n, 10 * n + 1)).collect();
+        assert_eq!(voids(&many), voids(&many[1..]));
+        assert_ne!(voids(&many[1..]), voids(&many[2..]));
     }
 }

@@ -26,8 +26,8 @@ enum Step {
     Leave(usize, u64),
     Finish(usize, u64),
     Renew(usize, u64),
-    /// A replica is promoted that lagged so many steps behind; the instances whose bit is set are heard in time, the others
-    /// late or never.
+    /// A replica is promoted that stands where the store stood so many steps ago, be it before or after other losses; the
+    /// instances whose bit is set are heard in time, the others late or never.
     Loss {
         back: usize,
         heard: u8,
@@ -55,10 +55,11 @@ struct World {
     room: Option<Room>,
     rules: Rules,
     now: u64,
-    /// What the store held after each step, and in which term.
+    /// What the store held after each step, and the last term then in which not everybody was heard.
     earlier: Vec<(u64, Option<Room>)>,
     /// How often something was lost: who is there knows it, whatever the store has forgotten.
     term: u64,
+    unheard: u64,
     /// What each instance was told and remembers, by key.
     memories: Vec<BTreeMap<String, Fact>>,
     issued: BTreeSet<Position>,
@@ -79,6 +80,7 @@ impl World {
         Self {
             earlier: vec![(0, room.clone())],
             term: 0,
+            unheard: 0,
             room,
             rules,
             now,
@@ -145,7 +147,7 @@ impl World {
             }
             Step::Loss { back, heard, never } => self.lose(back, heard, never),
         }
-        self.earlier.push((self.term, self.room.clone()));
+        self.earlier.push((self.unheard, self.room.clone()));
     }
 
     fn claim(&mut self, who: usize, position: Position) {
@@ -185,16 +187,18 @@ impl World {
 
     /// The last steps are forgotten, and told again by those who are heard.
     fn lose(&mut self, back: usize, heard: u8, never: bool) {
-        let keep = self.earlier.len().saturating_sub(back).max(1);
-        self.earlier.truncate(keep);
-        let (kept, room) = self.earlier.last().unwrap().clone();
-        self.room = room;
+        let at = self.earlier.len().saturating_sub(back + 1);
+        (self.unheard, self.room) = self.earlier[at].clone();
         self.term += 1;
         let is_heard = |n: &usize| heard & (1 << n) != 0;
         let (in_time, late): (Vec<_>, Vec<_>) = (0..INSTANCES).partition(is_heard);
         let mut told = Told::default();
         in_time.iter().for_each(|n| self.replay(*n, &mut told));
-        let how = if late.is_empty() { Heard::All } else { Heard::NotAll { terms: self.term - kept } };
+        let mut how = Heard::All;
+        if !late.is_empty() {
+            how = Heard::NotAll { terms: self.term - self.unheard };
+            self.unheard = self.term;
+        }
         self.all_heard &= late.is_empty();
         self.room.as_mut().unwrap().recover(UnixMs(self.now), &told, how);
         self.send(in_time[0], &Command::Tick);
@@ -306,7 +310,7 @@ fn a_loss_that_is_told_less_than_the_one_before_it_passes_over_as_much() {
         Step::Loss { back: 1, heard: 0b001, never: false },
         Step::Join(0, 1),
         // Who is heard now remembers neither loss.
-        Step::Loss { back: 2, heard: 0b010, never: true },
+        Step::Loss { back: 3, heard: 0b010, never: true },
         Step::Join(1, 1),
     ];
     assert_eq!(issued(&steps), [2 * JUMP + 1, 3 * JUMP + 1]);
@@ -321,11 +325,27 @@ fn a_loss_that_is_told_of_no_crowd_passes_over_what_was_issued_behind_one() {
         Step::Loss { back: 1, heard: 0b001, never: false },
         Step::Join(0, 1),
         // Back to before the crowd, and who saw it is not heard.
+        Step::Loss { back: 3, heard: 0b010, never: true },
+        Step::Join(1, 1),
+    ];
+    let behind_the_crowd = [JUMP + 1, 2 * JUMP + 1];
+    assert_eq!(issued(&steps), (1..=u64::from(CROWD)).chain(behind_the_crowd).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_replica_that_comes_back_passes_over_what_was_issued_while_it_was_away() {
+    let steps = [
+        Step::Pass(1),
+        // All are heard: the term begins with no jump.
+        Step::Loss { back: 1, heard: 0b111, never: false },
+        // Another replica takes over, which has not even met that term.
+        Step::Loss { back: 1, heard: 0b001, never: false },
+        Step::Join(0, 1),
+        // The one of the second term is back, and who joined one is not heard.
         Step::Loss { back: 2, heard: 0b010, never: true },
         Step::Join(1, 1),
     ];
-    let behind_the_crowd = [u64::from(CROWD) + JUMP + 1, 2 * JUMP + 1];
-    assert_eq!(issued(&steps), (1..=u64::from(CROWD)).chain(behind_the_crowd).collect::<Vec<_>>());
+    assert_eq!(issued(&steps), [2 * JUMP + 1, 3 * JUMP + 1]);
 }
 
 proptest! {

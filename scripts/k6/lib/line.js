@@ -73,7 +73,9 @@ export function waitInLine(place, patience) {
 function nextPoll(place, now) {
   if (!now) return 1;
   const { near, middle, far } = now.poll_after_seconds;
-  const ahead = place.number - now.head;
+  const inVoids = (now.voids || []).reduce(
+    (sum, [first, last]) => sum + Math.max(0, Math.min(last + 1, place.number) - Math.max(first, now.head + 1)), 0);
+  const ahead = place.number - now.head - inVoids;
   const perSecond = Math.max(now.rate_per_minute / 60, 0.1);
   const wait = ahead / perSecond;
   const next = wait < 120 ? near : wait < 300 ? middle : far;

@@ -64,7 +64,7 @@ impl Room {
         if told.epoch != self.epoch {
             *told = Told { epoch: self.epoch, ..Told::default() };
         }
-        told.kept.get_or_insert(self.tail);
+        let kept = *told.kept.get_or_insert(self.tail);
         match *fact {
             Fact::Settings { .. } => {}
             Fact::Figures { tail, head, entered, .. } => {
@@ -74,7 +74,8 @@ impl Room {
             }
             Fact::Void { first, last, .. } => {
                 self.raise_tail(last);
-                self.voids.add(Void { first, last: last.min(POSITION_MAX) });
+                // Whatever others jumped: up to there the positions were issued here.
+                self.voids.add(Void { first: first.max(kept + 1), last: last.min(POSITION_MAX) });
             }
             Fact::Inside { session, undecided } => {
                 let position = session.name.position;
@@ -184,14 +185,18 @@ impl Room {
         }
     }
 
-    /// Once beyond what was told, and once for each lost term beyond what the store had kept. What was told of may itself lie
-    /// behind jumps: counting the terms from there would go further than one that is told less, later, goes, and positions in
-    /// between would be issued again. For the same reason each jump is as long as any other, whatever is known of the joins.
+    /// One jump for each term beyond what the store had kept, and as many more as it takes to get well beyond what was told.
+    ///
+    /// So every recovery of the same loss that ends in the same term comes to the same place, however much it was told, and
+    /// one in a later term comes further: none of them issues what another has issued.
     fn jump(&mut self, terms: u64, told: &Told) {
-        let beyond_kept = told.kept.unwrap_or(self.tail).saturating_add(JUMP.saturating_mul(terms));
-        let last = self.tail.saturating_add(JUMP).max(beyond_kept).min(POSITION_MAX);
-        self.voids.add(Void { first: self.tail + 1, last });
-        self.tail = last;
+        let kept = told.kept.unwrap_or(self.tail);
+        let beyond_told = (self.tail - kept + JUMP / 2) / JUMP + 1;
+        let last = kept.saturating_add(JUMP.saturating_mul(terms.max(beyond_told))).min(POSITION_MAX);
+        if last > self.tail {
+            self.voids.add(Void { first: self.tail + 1, last });
+            self.tail = last;
+        }
     }
 
     /// Everybody at or before the head has entered, may still claim, or has lapsed.

@@ -5,7 +5,7 @@ use crate::room::{
     HeldBack, Void, Voids,
     bounds::JUMP,
     command::{Holder, Place, Session, SessionRef, Standing, Tag},
-    recovery::{Heard, Told},
+    recovery::{Fact, Heard, Told},
     settings::{Rules, StockGate},
 };
 
@@ -383,4 +383,17 @@ fn nobody_is_thought_to_stand_in_a_void() {
     bench.tick_for(3000, 100);
     let view = bench.view();
     assert_eq!((view.head, view.waiting(), view.voids), (behind, 1, Voids::default()));
+}
+
+#[test]
+fn a_void_that_others_tell_of_takes_no_position_that_was_issued_here() {
+    let mut bench = Bench::new(Rules { mode: Mode::Hold, ..rules(60, 1) });
+    bench.send(Command::Join { count: 100 });
+    let mut told = Told::default();
+    for last in [200, 300] {
+        Room::replay(&mut bench.room, &mut told, UnixMs(START), &Fact::Void { epoch: 1, first: 51, last });
+    }
+    let view = bench.view();
+    assert_eq!((view.tail, view.waiting()), (300, 100));
+    assert_eq!(view.voids, [Void { first: 101, last: 300 }].into_iter().collect());
 }

@@ -182,7 +182,7 @@ end
 -- Reads the next page of what is stored.
 function Zset:page()
   local flat = redis.call('ZRANGE', self.key, self.read, self.read + self.step - 1, 'WITHSCORES')
-  -- A key that is not there yet has nothing, LAST neither.
+  -- A key that does not exist has not even LAST.
   self.over = #flat < 2 * self.step or flat[#flat - 1] == LAST
   for i = 1, #flat, 2 do
     if flat[i] ~= LAST then self.base[#self.base + 1] = { tonumber(flat[i + 1]), flat[i] } end

@@ -20,7 +20,7 @@ mod world;
 use self::{
     books::Books,
     gate::Aggregate,
-    line::{Line, VOID, Visitors},
+    line::{LOST_MOST, Line, Visitors},
     schedule::{Schedule, WEATHERS, Weather},
     stock::{Buyers, Stock},
     world::{Passage, Step},
@@ -93,7 +93,7 @@ fn nothing(_: &Stock) -> u64 {
     0
 }
 
-const COUNTED_LINE: (fn(&Line) -> u64, u64) = (joins, VOID);
+const COUNTED_LINE: (fn(&Line) -> u64, u64) = (joins, LOST_MOST);
 const COUNTED_STOCK: (fn(&Stock) -> u64, u64) = (nothing, 0);
 
 /// Runs the schedule of a seed; what goes wrong, and the least that makes it.

@@ -74,7 +74,8 @@ local recovery = part(function(recovery)
   function replay.v(_, rest)
     for _, void in ipairs(voids.read(rest)) do
       raise_tail(void[2])
-      voids.add(void[1], math.min(void[2], BOUND.POSITION_MAX))
+      -- Whatever others jumped: up to there the positions were issued here.
+      voids.add(math.max(void[1], staged:num('kept') + 1), math.min(void[2], BOUND.POSITION_MAX))
     end
   end
 
@@ -169,10 +170,13 @@ local recovery = part(function(recovery)
   end
 
   local function jump(terms)
-    local beyond_kept = (staged:num('kept') or room.tail) + BOUND.JUMP * terms
-    local last = math.min(math.max(room.tail + BOUND.JUMP, beyond_kept), BOUND.POSITION_MAX)
-    voids.add(room.tail + 1, last)
-    room.tail = last
+    local kept = staged:num('kept') or room.tail
+    local beyond_told = div(room.tail - kept + BOUND.JUMP / 2, BOUND.JUMP) + 1
+    local last = math.min(kept + BOUND.JUMP * math.max(terms, beyond_told), BOUND.POSITION_MAX)
+    if last > room.tail then
+      voids.add(room.tail + 1, last)
+      room.tail = last
+    end
   end
 
   local function begin_again(heard)

@@ -285,13 +285,27 @@ voids = part(function(voids)
     return sum
   end
 
-  -- Adds one, unless part of it is known. Of too many the oldest is forgotten.
+  -- Adds one behind all others, unless it is empty.
+  local function append(list, first, last)
+    local before = list[#list]
+    if first > last then return end
+    if before and before[2] + 1 == first then
+      before[2] = last
+    else
+      list[#list + 1] = { first, last }
+    end
+  end
+
+  -- Adds what is not known of one; those that touch become one. Of too many the oldest are forgotten.
   function voids.add(first, last)
-    local list, place = room.voids or {}, 1
-    while list[place] and list[place][2] < first do place = place + 1 end
-    local next = list[place]
-    if first <= last and (not next or next[1] > last) then table.insert(list, place, { first, last }) end
-    if #list > BOUND.VOIDS_MAX then table.remove(list, 1) end
+    local list = {}
+    for _, known in ipairs(room.voids or {}) do
+      append(list, first, math.min(last, known[1] - 1))
+      append(list, known[1], known[2])
+      first = math.max(first, known[2] + 1)
+    end
+    append(list, first, last)
+    while #list > BOUND.VOIDS_MAX do table.remove(list, 1) end
     room.voids = list[1] and list
   end
 

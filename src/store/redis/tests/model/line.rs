@@ -8,8 +8,10 @@ use super::{
     gate::{Aggregate, Id, Mark, Ms, Turn},
 };
 
-/// How far the tail jumps: as many joins may be forgotten. Short, so that the model gets beyond it.
-pub const VOID: u64 = 6;
+/// How many joins a loss may take. Few, so that the model gets beyond it.
+pub const LOST_MOST: u64 = 6;
+/// How far the tail jumps for each term.
+const JUMP: u64 = 4 * LOST_MOST;
 
 /// How long a call stays open.
 const CALL_MS: Ms = 20_000;
@@ -212,7 +214,7 @@ impl Aggregate for Line {
         if heard == Some(false) {
             self.calls.clear();
             if turn.broken != Some(Broken::JumpsNot) {
-                let last = (self.tail + VOID).max(kept + VOID * jumps);
+                let last = kept + JUMP * jumps.max((self.tail - kept + JUMP / 2) / JUMP + 1);
                 self.void.push((self.tail + 1, last));
                 self.tail = last;
             }

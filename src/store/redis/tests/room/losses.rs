@@ -84,19 +84,21 @@ struct Losing {
     world: World,
     earlier: Vec<(Dump, Option<Room>)>,
     term: u64,
+    /// The term in which the room was made, or the last one in which not everybody was heard.
+    unheard: u64,
 }
 
 impl Losing {
     fn new(server: &Server) -> Self {
         let senders = (0..SENDERS).map(|n| Bare::new(server, &format!("sender-{n}"))).collect();
-        Self { senders, memories: Vec::new(), world: World::new(), earlier: Vec::new(), term: 0 }
+        Self { senders, memories: Vec::new(), world: World::new(), earlier: Vec::new(), term: 0, unheard: 0 }
     }
 
     fn begin(&mut self) {
         self.senders[0].flush();
         self.senders.iter_mut().for_each(|sender| (sender.term, sender.made) = (0, None));
         self.memories = (0..SENDERS).map(|_| Memory::default()).collect();
-        (self.world, self.earlier, self.term) = (World::new(), Vec::new(), 0);
+        (self.world, self.earlier, self.term, self.unheard) = (World::new(), Vec::new(), 0, 1);
     }
 
     fn step(&mut self, step: &Step) -> TestCaseResult {
@@ -172,7 +174,11 @@ impl Losing {
             let status = self.done(*n);
             prop_assert_eq!(status, if is_last { Status::Ok } else { Status::Recovering });
         }
-        let heard = if late.is_empty() { Heard::All } else { Heard::NotAll { terms } };
+        let mut heard = Heard::All;
+        if !late.is_empty() {
+            heard = Heard::NotAll { terms };
+            self.unheard += terms;
+        }
         self.recover(&told, heard);
         self.compare_state(&format!("a recovery, {heard:?} and {late:?} late"))?;
         for n in late {
@@ -194,7 +200,7 @@ impl Losing {
         }
     }
 
-    /// How many terms are lost, if there is anything to recover.
+    /// How many terms begin after the last in which not everybody was heard, if there is anything to recover.
     fn set_back(&mut self, back: usize, whole: bool, skipped: u64) -> Option<u64> {
         if self.earlier.is_empty() {
             return None;
@@ -206,6 +212,7 @@ impl Losing {
         if whole && self.memories.iter().all(|memory| memory.settings.is_some()) {
             self.world.set_back(None);
             self.senders.iter_mut().for_each(|sender| sender.made = None);
+            self.unheard = self.term;
             return Some(1);
         }
         self.world.set_back(room);
@@ -223,7 +230,7 @@ impl Losing {
         let () = redis::cmd("HSET").arg(main).arg("stamp").arg("another").query(connection).unwrap();
         let met = self.term + skipped;
         self.senders.iter_mut().for_each(|sender| sender.term = met);
-        Some(1 + skipped)
+        Some(met + 1 - self.unheard)
     }
 
     /// A sender tells everything, in pages, after its batch was refused.
