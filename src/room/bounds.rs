@@ -88,8 +88,8 @@ pub const UNITS_MAX: u64 = 1 << 52;
 /// The room's growth of credit in one step, beyond what stands ready: a room nobody ticked for longer does not pour out the gap.
 pub const GROWTH_MS: u64 = 1000;
 
-/// How far the tail jumps after a loss of which not everybody was heard, for each term. No position is issued twice where no
-/// loss takes a quarter as many joins: five seconds of ten thousand a second. It costs nobody time, because what is jumped is
+/// How far apart the positions are that are issued in two terms, where not everybody was heard of what was lost between them.
+/// More than a loss takes: five seconds of forty thousand joins a second. It costs nobody time, because what is jumped is
 /// neither waited for nor shown as people in line.
 pub const JUMP: u64 = 200_000;
 /// Jumps that are remembered: so many losses within the life of one line are a broken store.

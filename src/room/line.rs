@@ -37,6 +37,8 @@ pub struct Room {
     last: UnixMs,
     tail: Position,
     head: Position,
+    /// How many positions were issued; the tail stands further on by what it has jumped.
+    joins: u64,
     entered: u64,
     lapsed: u64,
     /// In units of 1/60 000 permit.
@@ -131,6 +133,7 @@ impl Room {
             last: now,
             tail: 0,
             head: 0,
+            joins: 0,
             entered: 0,
             lapsed: 0,
             credit: rules.ready_units(),

@@ -18,8 +18,8 @@ use crate::time::UnixMs;
 pub enum Fact {
     /// The settings, as they were last passed on.
     Settings { version: u64, first_epoch: Epoch, rules: Rules },
-    /// The ends of the line, and how many entered.
-    Figures { epoch: Epoch, tail: Position, head: Position, entered: u64 },
+    /// The ends of the line, how many positions were issued, and how many have entered.
+    Figures { epoch: Epoch, tail: Position, head: Position, joins: u64, entered: u64 },
     /// A range that the tail has jumped over.
     Void { epoch: Epoch, first: Position, last: Position },
     /// A session; `undecided` as long as a unit is meant for its visitor.
@@ -49,9 +49,9 @@ pub struct Told {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
     All,
-    /// Not all; and how many terms have begun since the tail last jumped, in each of which somebody may have issued positions.
+    /// Not all; and the number of the term that begins: above that of every other in which somebody may have issued positions.
     NotAll {
-        terms: u64,
+        term: u64,
     },
     /// The room is in service again: one of those who were not heard comes late.
     Late,

@@ -55,11 +55,10 @@ struct World {
     room: Option<Room>,
     rules: Rules,
     now: u64,
-    /// What the store held after each step, and the last term then in which not everybody was heard.
-    earlier: Vec<(u64, Option<Room>)>,
+    /// What the store held after each step.
+    earlier: Vec<Option<Room>>,
     /// How often something was lost: who is there knows it, whatever the store has forgotten.
     term: u64,
-    unheard: u64,
     /// What each instance was told and remembers, by key.
     memories: Vec<BTreeMap<String, Fact>>,
     issued: BTreeSet<Position>,
@@ -78,9 +77,8 @@ impl World {
         let configure = Command::Configure { version: 1, first_epoch: 1, rules: rules.clone() };
         Room::apply(&mut room, UnixMs(now), &configure);
         Self {
-            earlier: vec![(0, room.clone())],
+            earlier: vec![room.clone()],
             term: 0,
-            unheard: 0,
             room,
             rules,
             now,
@@ -147,7 +145,7 @@ impl World {
             }
             Step::Loss { back, heard, never } => self.lose(back, heard, never),
         }
-        self.earlier.push((self.unheard, self.room.clone()));
+        self.earlier.push(self.room.clone());
     }
 
     fn claim(&mut self, who: usize, position: Position) {
@@ -188,17 +186,13 @@ impl World {
     /// The last steps are forgotten, and told again by those who are heard.
     fn lose(&mut self, back: usize, heard: u8, never: bool) {
         let at = self.earlier.len().saturating_sub(back + 1);
-        (self.unheard, self.room) = self.earlier[at].clone();
+        self.room = self.earlier[at].clone();
         self.term += 1;
         let is_heard = |n: &usize| heard & (1 << n) != 0;
         let (in_time, late): (Vec<_>, Vec<_>) = (0..INSTANCES).partition(is_heard);
         let mut told = Told::default();
         in_time.iter().for_each(|n| self.replay(*n, &mut told));
-        let mut how = Heard::All;
-        if !late.is_empty() {
-            how = Heard::NotAll { terms: self.term - self.unheard };
-            self.unheard = self.term;
-        }
+        let how = if late.is_empty() { Heard::All } else { Heard::NotAll { term: self.term } };
         self.all_heard &= late.is_empty();
         self.room.as_mut().unwrap().recover(UnixMs(self.now), &told, how);
         self.send(in_time[0], &Command::Tick);
@@ -240,8 +234,8 @@ fn place(position: Position) -> Place {
 fn facts(before: &Room, after: &Room, view: &View) -> Vec<(String, Fact)> {
     let (before, after) = (serde_json::to_value(before).unwrap(), serde_json::to_value(after).unwrap());
     let number = |value: &Value| value.as_u64().unwrap();
-    let (tail, head, entered) = (view.tail, view.head, view.entered);
-    let mut rows = vec![("s".to_owned(), Fact::Figures { epoch: 1, tail, head, entered })];
+    let (tail, head, joins, entered) = (view.tail, view.head, number(&after["joins"]), view.entered);
+    let mut rows = vec![("s".to_owned(), Fact::Figures { epoch: 1, tail, head, joins, entered })];
     for void in after["voids"].as_array().unwrap() {
         let (first, last) = (number(&void["first"]), number(&void["last"]));
         rows.push((format!("v{first}"), Fact::Void { epoch: 1, first, last }));
@@ -328,7 +322,7 @@ fn a_loss_that_is_told_of_no_crowd_passes_over_what_was_issued_behind_one() {
         Step::Loss { back: 3, heard: 0b010, never: true },
         Step::Join(1, 1),
     ];
-    let behind_the_crowd = [JUMP + 1, 2 * JUMP + 1];
+    let behind_the_crowd = [JUMP + u64::from(CROWD) + 1, 2 * JUMP + 1];
     assert_eq!(issued(&steps), (1..=u64::from(CROWD)).chain(behind_the_crowd).collect::<Vec<_>>());
 }
 
@@ -346,6 +340,23 @@ fn a_replica_that_comes_back_passes_over_what_was_issued_while_it_was_away() {
         Step::Join(1, 1),
     ];
     assert_eq!(issued(&steps), [2 * JUMP + 1, 3 * JUMP + 1]);
+}
+
+#[test]
+fn a_replica_of_a_term_in_which_all_were_heard_passes_over_what_was_issued_after_it() {
+    let steps = [
+        Step::Pass(1),
+        Step::Loss { back: 1, heard: 0b011, never: false },
+        // From before that loss; all are heard, and what they tell raises the tail.
+        Step::Loss { back: 2, heard: 0b111, never: false },
+        Step::Pass(1),
+        Step::Loss { back: 1, heard: 0b001, never: false },
+        Step::Join(0, 1),
+        // Back to the first of the three, and who joined one is not heard.
+        Step::Loss { back: 4, heard: 0b010, never: true },
+        Step::Join(1, 1),
+    ];
+    assert_eq!(issued(&steps), [3 * JUMP + 1, 4 * JUMP + 1]);
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 use super::{Applied, Room};
 use crate::{
     room::{
-        bounds::{OWED_MS, OWED_REFRESH_MS, PERMIT, TAIL_RAISE_MAX},
+        bounds::{JUMP, OWED_MS, OWED_REFRESH_MS, PERMIT, TAIL_RAISE_MAX},
         command::{Outcome, Place, Position, Refusal, Session, Standing, Tag},
         sessions::Live,
         settings::StockGate,
@@ -22,7 +22,7 @@ impl Room {
         if count == 0 {
             return Applied::unchanged(joined);
         }
-        self.change(now, |room| room.tail += u64::from(count));
+        self.change(now, |room| room.issue(u64::from(count)));
         Applied::changed(joined)
     }
 
@@ -95,7 +95,7 @@ impl Room {
             return Applied::refused(Refusal::LineAhead);
         }
         let session = self.change(now, |room| {
-            room.tail += 1;
+            room.issue(1);
             room.head = room.tail;
             if !free {
                 room.credit -= PERMIT;
@@ -140,7 +140,7 @@ impl Room {
     }
 
     /// Takes a signed place as ours. A number above the tail was issued and forgotten: it raises the tail, so that
-    /// nobody else gets it. Returns whether it did.
+    /// nobody else gets it. Returns whether it did. Whole jumps between them are no joins.
     fn honour(&mut self, now: UnixMs, place: Place) -> Result<bool, Refusal> {
         if place.epoch < self.epoch {
             return Err(Refusal::Reset);
@@ -151,9 +151,17 @@ impl Room {
             return Err(Refusal::NotIssued);
         }
         if above > 0 {
-            self.change(now, |room| room.tail = place.position);
+            self.change(now, |room| {
+                room.tail = place.position;
+                room.joins += above % JUMP;
+            });
         }
         Ok(above > 0)
+    }
+
+    fn issue(&mut self, count: u64) {
+        self.tail += count;
+        self.joins += count;
     }
 
     /// Where a position up to the tail stands, after the tick.

@@ -67,8 +67,9 @@ impl Room {
         let kept = *told.kept.get_or_insert(self.tail);
         match *fact {
             Fact::Settings { .. } => {}
-            Fact::Figures { tail, head, entered, .. } => {
+            Fact::Figures { tail, head, joins, entered, .. } => {
                 self.raise_tail(tail);
+                self.joins = self.joins.max(joins);
                 told.head = told.head.max(head);
                 told.entered = told.entered.max(entered);
             }
@@ -154,11 +155,11 @@ impl Room {
             Heard::NotAll { .. } => self.calls = Calls::default(),
             Heard::Late => {}
         }
-        if let Heard::NotAll { terms } = heard {
+        if let Heard::NotAll { term } = heard {
             self.head = self.head.max(told.calls.values().map(|(last, _)| *last).max().unwrap_or_default());
             self.head = self.head.max(told.head).min(self.tail);
             self.cut_voids(told.rebuilt);
-            self.jump(terms, told);
+            self.jump(term);
         } else {
             self.call_again(told);
             self.head = self.head.max(told.head).min(self.tail);
@@ -185,18 +186,16 @@ impl Room {
         }
     }
 
-    /// One jump for each term beyond what the store had kept, and as many more as it takes to get well beyond what was told.
-    ///
-    /// So every recovery of the same loss that ends in the same term comes to the same place, however much it was told, and
-    /// one in a later term comes further: none of them issues what another has issued.
-    fn jump(&mut self, terms: u64, told: &Told) {
-        let kept = told.kept.unwrap_or(self.tail);
-        let beyond_told = (self.tail - kept + JUMP / 2) / JUMP + 1;
-        let last = kept.saturating_add(JUMP.saturating_mul(terms.max(beyond_told))).min(POSITION_MAX);
-        if last > self.tail {
-            self.voids.add(Void { first: self.tail + 1, last });
-            self.tail = last;
-        }
+    /// The tail jumps to where the positions of this term begin: by its number, and by how many joins are known, and not by
+    /// where the tail stands. So a term never issues what another one has issued, however little this one was told of it and
+    /// in whatever order replicas come and go, if it knows of all joins but fewer than [`JUMP`]: in a term before, none was
+    /// issued beyond `JUMP` × its number + all joins.
+    fn jump(&mut self, term: u64) {
+        let here = JUMP.saturating_mul(term).saturating_add(self.joins);
+        // Nearer than this only if joins are miscounted: the line was forgotten, and tickets told how long it was.
+        let last = here.max(self.tail.saturating_add(JUMP)).min(POSITION_MAX);
+        self.voids.add(Void { first: self.tail + 1, last });
+        self.tail = last;
     }
 
     /// Everybody at or before the head has entered, may still claim, or has lapsed.

@@ -368,8 +368,8 @@ fn a_smaller_burst_holds_from_its_first_moment() {
 fn nobody_is_thought_to_stand_in_a_void() {
     let mut bench = Bench::new(rules(60, 1));
     bench.send(Command::Join { count: 3 });
-    bench.room.as_mut().unwrap().recover(UnixMs(START), &Told::default(), Heard::NotAll { terms: 1 });
-    let behind = 3 + JUMP + 1;
+    bench.room.as_mut().unwrap().recover(UnixMs(START), &Told::default(), Heard::NotAll { term: 1 });
+    let behind = JUMP + 3 + 1;
     assert_eq!(bench.send(Command::Join { count: 2 }), Outcome::Joined { epoch: 1, first: behind, count: 2 });
 
     let view = bench.view();

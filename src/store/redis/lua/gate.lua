@@ -5,10 +5,10 @@
 --   head()             the line that shows the aggregate after the batch; '-' if it does not exist
 --   exists()           whether it does
 --   replay()           takes rows from the arguments
---   recovered(heard, terms)
+--   recovered(heard, term)
 --                      applies what was replayed; `heard` is true at the end of a recovery in which every instance was
---                      heard, false where one was not, nil for who comes late to an aggregate in service; `terms` is
---                      how many have begun since the last in which not every instance was heard
+--                      heard, false where one was not, nil for who comes late to an aggregate in service; `term` is
+--                      the one that begins
 --   commit()           writes
 --   is_allowed_lost()  whether the batch may be applied to an aggregate that waits for its operator
 --   can_be_lost        whether what nobody remembers any more makes it wait for its operator
@@ -120,8 +120,7 @@ local loss = part(function(loss)
     if not heard and server_now < main:num('until') then return false end
     main:set('phase', main:get('lost') and 'lost' or 'open')
     now = math.max(store_now(), main:num('last') or 0, floor)
-    aggregate.recovered(heard, main:num('term') - main:num('unheard'))
-    if not heard then main:set('unheard', main:get('term')) end
+    aggregate.recovered(heard, main:num('term'))
     changed = true
     return true
   end
@@ -133,7 +132,6 @@ local loss = part(function(loss)
     name_term(term)
     main:set('seq', '0')
     main:set('phase', 'open')
-    main:put('unheard', term)
   end
 end)
 

@@ -75,8 +75,8 @@ enum Broken {
     ForgetsClaims,
     /// The tail does not jump where not everybody was heard.
     JumpsNot,
-    /// The tail jumps once, however many terms went by.
-    JumpsOnce,
+    /// The tail jumps from where it stands, however many terms went by.
+    JumpsFromTheTail,
     /// A newer row wins over an order.
     LetsTheNewerWin,
     /// What takes goes before what gives back.
@@ -165,7 +165,7 @@ const BREACHES: [(Broken, Kind, Weather, u64); 25] = [
     (Broken::ForgetsTheTail, Kind::OfLine, Weather::Calm, 1145),
     (Broken::ForgetsClaims, Kind::OfLine, Weather::Calm, 1),
     (Broken::JumpsNot, Kind::OfLine, Weather::Deaths, 12),
-    (Broken::JumpsOnce, Kind::OfLine, Weather::Split, 1557),
+    (Broken::JumpsFromTheTail, Kind::OfLine, Weather::Split, 1557),
     (Broken::LetsTheNewerWin, Kind::OfStock, Weather::Split, 460),
     (Broken::TakesInAnyOrder, Kind::OfStock, Weather::Calm, 189),
     (Broken::TakesWhatIsNotThere, Kind::OfStock, Weather::Split, 1),

@@ -22,12 +22,17 @@ end
 local function has_room_for(count) return room.tail + count <= BOUND.POSITION_MAX end
 
 -- Takes a signed place as ours; says why not. A number above the tail was issued and forgotten: it raises the tail, so
--- that nobody else gets it.
+-- that nobody else gets it. Whole jumps between them are no joins.
 local function honour(epoch, position)
   if epoch < room.epoch then return 'reset' end
   local above = math.max(position - room.tail, 0)
   if epoch > room.epoch or position == 0 or above > BOUND.TAIL_RAISE_MAX or not has_room_for(above) then return 'not_issued' end
-  if above > 0 then line.change(function() room.tail = position end) end
+  if above > 0 then
+    line.change(function()
+      room.tail = position
+      room.joins = room.joins + above % BOUND.JUMP
+    end)
+  end
   return nil
 end
 
@@ -62,7 +67,7 @@ function command.join()
   if line.phase(now) == 'closed' or not has_room_for(count) then return refuse('closed') end
   local first = room.tail + 1
   if count > 0 then
-    line.change(function() room.tail = room.tail + count end)
+    line.change(function() line.issue(count) end)
   end
   tell('joined', fmt(room.epoch), fmt(first), fmt(count))
 end

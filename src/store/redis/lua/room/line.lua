@@ -12,6 +12,12 @@ end
 -- Positions called whose visitors may still claim.
 function line.outstanding() return room.head - room.entered - room.lapsed end
 
+-- So many positions are issued.
+function line.issue(count)
+  room.tail = room.tail + count
+  room.joins = room.joins + count
+end
+
 -- How many stand before a position beyond the head: a void holds nobody.
 function line.ahead(position)
   local between = position - 1 - room.head

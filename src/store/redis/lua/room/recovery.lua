@@ -6,14 +6,23 @@ local recovery = part(function(recovery)
 
   -- The line was reset, or made anew: nobody stands in it yet.
   local function begin_epoch(epoch)
-    local credit, stock, rebuilt = room.credit, room.stock, staged:get('rebuilt')
+    local credit, stock, rebuilt, teller = room.credit, room.stock, staged:get('rebuilt'), staged:get('teller')
     state.forget()
     state.fresh(room.version, epoch, rules)
     room.credit, room.stock = math.min(credit, room.credit), stock
     staged:set('rebuilt', rebuilt)
+    staged:set('teller', teller)
   end
 
   local function raise_tail(position) room.tail = math.max(room.tail, math.min(position, BOUND.POSITION_MAX)) end
+
+  -- Who began to tell may never have ended: what was told in another recovery, or by another who came late, is of no use.
+  local function forget_others(teller)
+    if staged:get('teller') ~= teller then
+      staged:clear()
+      staged:set('teller', teller)
+    end
+  end
 
   -- Keeps the highest that was told.
   local function stage(name, n)
@@ -65,8 +74,9 @@ local recovery = part(function(recovery)
 
   -- Rows of the line, by the letter of their key; `name` is what follows it.
   function replay.s(_, rest)
-    local tail, head, entered = string.match(rest, '^(%d+) (%d+) (%d+)$')
+    local tail, head, joins, entered = string.match(rest, '^(%d+) (%d+) (%d+) (%d+)$')
     raise_tail(tonumber(tail))
+    room.joins = math.max(room.joins, tonumber(joins))
     stage('head', tonumber(head))
     stage('entered', tonumber(entered))
   end
@@ -106,7 +116,6 @@ local recovery = part(function(recovery)
     version, first_epoch = tonumber(version), tonumber(first_epoch)
     if not room then
       state.fresh(version, first_epoch, state.rules(settings))
-      staged:clear()
       staged:set('rebuilt', '1')
     elseif version > room.version then
       local new = state.rules(settings)
@@ -133,11 +142,15 @@ local recovery = part(function(recovery)
 
   function recovery.replay()
     now = math.min(now, BOUND.TIME_MAX_MS)
+    local teller = main:get('phase') == 'recovering' and main:get('made') or instance
+    if room then forget_others(teller) end
     for _ = 1, num() do
       -- The term and the batch of a row say nothing here: what is later stands further on by itself.
       local key, _, _, value = take(), take(), take(), take()
       replay_row(key, value)
     end
+    -- The room may have been made by what was told.
+    if room then staged:set('teller', teller) end
     state.save()
   end
 
@@ -169,14 +182,11 @@ local recovery = part(function(recovery)
     end
   end
 
-  local function jump(terms)
-    local kept = staged:num('kept') or room.tail
-    local beyond_told = div(room.tail - kept + BOUND.JUMP / 2, BOUND.JUMP) + 1
-    local last = math.min(kept + BOUND.JUMP * math.max(terms, beyond_told), BOUND.POSITION_MAX)
-    if last > room.tail then
-      voids.add(room.tail + 1, last)
-      room.tail = last
-    end
+  local function jump(term)
+    local here = BOUND.JUMP * term + room.joins
+    local last = math.min(math.max(here, room.tail + BOUND.JUMP), BOUND.POSITION_MAX)
+    voids.add(room.tail + 1, last)
+    room.tail = last
   end
 
   local function begin_again(heard)
@@ -185,7 +195,7 @@ local recovery = part(function(recovery)
     if heard then calls.make_free() else calls.drop() end
   end
 
-  local function recover(heard, terms)
+  local function recover(heard, term)
     if heard == nil then line.settle() else begin_again(heard) end
     if heard == false then
       for _, call in ipairs(staged_calls()) do room.head = math.max(room.head, call.last) end
@@ -195,7 +205,7 @@ local recovery = part(function(recovery)
     room.head = math.min(math.max(room.head, staged:num('head') or 0), room.tail)
     line.drop_left(0)
     if staged:get('rebuilt') then voids.cut(room.head) end
-    if heard == false then jump(terms) end
+    if heard == false then jump(term) end
     local resolved_all = room.head - calls.outstanding()
     room.entered = math.min(math.max(room.entered, staged:num('entered') or 0), resolved_all)
     room.lapsed = resolved_all - room.entered
@@ -203,11 +213,12 @@ local recovery = part(function(recovery)
     line.unsettle()
   end
 
-  function recovery.finish(heard, terms)
+  function recovery.finish(heard, term)
     now = math.min(now, BOUND.TIME_MAX_MS)
-    if not staged.emptied then staged:load() end
     if room then
-      recover(heard, terms)
+      forget_others(heard == nil and instance or main:get('made'))
+      if not staged.emptied then staged:load() end
+      recover(heard, term)
       state.save()
       state.tell()
     end
@@ -216,7 +227,7 @@ local recovery = part(function(recovery)
 end)
 
 function aggregate.replay() recovery.replay() end
-function aggregate.recovered(heard, terms) recovery.finish(heard, terms) end
+function aggregate.recovered(heard, term) recovery.finish(heard, term) end
 
 -- What is lost of a room is made again from what its senders remember: nobody has to be asked.
 aggregate.can_be_lost = false

@@ -11,7 +11,7 @@ seldom = part(function(seldom)
     if room.head < room.tail or not (is_free or line.callable(line.credit_now()) > 0) then return refuse('line_ahead') end
     local member, live
     line.change(function()
-      room.tail = room.tail + 1
+      line.issue(1)
       room.head = room.tail
       if not is_free then room.credit = room.credit - BOUND.PERMIT end
       member, live = enter(room.tail, tag, now)

@@ -75,7 +75,10 @@ end
 
 -- A line in which nobody has stood.
 function state.fresh(version, epoch, new_rules)
-  room = { version = version, epoch = epoch, last = now, tail = 0, head = 0, entered = 0, lapsed = 0, owed = 0, credit = new_rules.ready }
+  room = {
+    version = version, epoch = epoch, last = now, tail = 0, head = 0, joins = 0, entered = 0, lapsed = 0, owed = 0,
+    credit = new_rules.ready,
+  }
   rules = new_rules
 end
 
@@ -92,14 +95,15 @@ local FIELDS = { 'figures', 'last', 'rules', 'stock', 'bucket', 'past', 'voids',
 function state.load()
   local figures = main:get('figures')
   if not figures then return end
-  local version, epoch, tail, head, entered, lapsed, credit =
-    string.match(figures, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
+  local version, epoch, tail, head, entered, lapsed, credit, joins =
+    string.match(figures, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+) (%d+)$')
   room = {
     version = tonumber(version),
     epoch = tonumber(epoch),
     last = main:num('last'),
     tail = tonumber(tail),
     head = tonumber(head),
+    joins = tonumber(joins),
     entered = tonumber(entered),
     lapsed = tonumber(lapsed),
     credit = tonumber(credit),
@@ -146,7 +150,7 @@ function state.save()
     for _, name in ipairs(FIELDS) do main:set(name, false) end
     return
   end
-  main:set('figures', digits[room.version] .. ' ' .. digits[room.epoch] .. ' ' .. state.counts())
+  main:set('figures', digits[room.version] .. ' ' .. digits[room.epoch] .. ' ' .. state.counts() .. ' ' .. digits[room.joins])
   main:put('last', room.last)
   main:set('rules', rules.text)
   main:set('stock', state.stock_line() or false)
@@ -165,7 +169,8 @@ end
 
 -- Every answer tells of the line's ends, whoever moved them: an instance shows them to all.
 function state.tell()
-  fact('s', digits[room.epoch] .. ' ' .. digits[room.tail] .. ' ' .. digits[room.head] .. ' ' .. digits[room.entered])
+  fact('s', digits[room.epoch] .. ' ' .. digits[room.tail] .. ' ' .. digits[room.head] .. ' ' .. digits[room.joins] .. ' '
+    .. digits[room.entered])
   if room.voids then fact('v', fmt(room.epoch) .. ' ' .. voids.write()) end
 end
 

@@ -63,8 +63,8 @@ pub trait Aggregate: Clone + Debug + Default {
     /// Whether a command may be applied to one that waits for its operator, and ends the waiting.
     fn is_allowed_lost(command: &Self::Command) -> bool;
     fn replay(&mut self, rows: &[(Self::Key, Mark, Self::Row)], broken: Option<Broken>);
-    /// `jumps` is how many terms began since the last in which not everybody was heard.
-    fn recovered(&mut self, heard: Option<bool>, jumps: u64, turn: &mut Turn<Self>);
+    /// `term` is the one that begins.
+    fn recovered(&mut self, heard: Option<bool>, term: u64, turn: &mut Turn<Self>);
     /// The row that rebuilds it, if the command has it.
     fn settings(command: &Self::Command) -> Option<(Self::Key, Self::Row)>;
     /// Whether a row is remembered however old.
@@ -162,8 +162,6 @@ pub struct Kept<A: Aggregate> {
     done: BTreeSet<Id>,
     peers: BTreeSet<Id>,
     fork: Mark,
-    /// The term of the last recovery in which not everybody was heard.
-    unheard: u64,
     is_lost: bool,
     skew: i64,
     pub last: Ms,
@@ -214,7 +212,6 @@ impl<A: Aggregate> Kept<A> {
             done: BTreeSet::new(),
             peers: BTreeSet::new(),
             fork: Mark::default(),
-            unheard: 0,
             is_lost: false,
             skew: 0,
             last: 0,
@@ -321,12 +318,7 @@ impl<A: Aggregate> Way<'_, A> {
 
     fn recovered(&mut self, heard: Option<bool>) {
         self.mark();
-        let jumps = self.kept.name.term.saturating_sub(self.kept.unheard).max(1);
-        let jumps = if self.is(Broken::JumpsOnce) { 1 } else { jumps };
-        self.kept.body.recovered(heard, jumps, &mut self.turn);
-        if heard == Some(false) {
-            self.kept.unheard = self.kept.name.term;
-        }
+        self.kept.body.recovered(heard, self.kept.name.term, &mut self.turn);
         self.turn.changed = true;
     }
 
@@ -400,7 +392,6 @@ impl<A: Aggregate> Way<'_, A> {
         match &self.call.op {
             Op::Replay { into: None, rows } if !A::CAN_BE_LOST => {
                 self.make_header(self.call.met);
-                self.kept.unheard = self.call.met;
                 self.begin_recovery(self.call.met + 1);
                 self.apply_replay(rows)
             }
@@ -410,7 +401,6 @@ impl<A: Aggregate> Way<'_, A> {
                     return (self.answer(Status::Gone), false);
                 }
                 self.make_header(self.call.met + 1);
-                self.kept.unheard = self.call.met + 1;
                 let (answer, writes) = self.apply_batch(commands);
                 self.is_made = writes;
                 let name = if writes { self.kept.name } else { Name::default() };

@@ -64,11 +64,9 @@ pub struct Line {
     /// What a replay tells of the head and the calls, until the recovery ends.
     told_head: u64,
     told_calls: BTreeMap<u64, (u64, Ms)>,
-    /// The tail before anything was told.
-    kept: Option<u64>,
     /// It was gone altogether.
     is_rebuilt: bool,
-    /// Seen by the model only.
+    /// How many positions were issued.
     pub joins: u64,
 }
 
@@ -167,7 +165,6 @@ impl Aggregate for Line {
     }
 
     fn replay(&mut self, rows: &[(Key, Mark, Row)], broken: Option<Broken>) {
-        self.kept.get_or_insert(self.tail);
         for (key, _, row) in rows {
             match (key, row) {
                 (_, Row::Settings) => {
@@ -200,7 +197,7 @@ impl Aggregate for Line {
         }
     }
 
-    fn recovered(&mut self, heard: Option<bool>, jumps: u64, turn: &mut Turn<Self>) {
+    fn recovered(&mut self, heard: Option<bool>, term: u64, turn: &mut Turn<Self>) {
         let head = self.head;
         let calls = std::mem::take(&mut self.told_calls);
         self.calls.extend(calls.into_iter().filter(|(first, _)| *first > head));
@@ -210,11 +207,11 @@ impl Aggregate for Line {
             self.void.retain(|(_, last)| *last > self.head);
             self.void.iter_mut().for_each(|(first, _)| *first = (*first).max(self.head + 1));
         }
-        let kept = self.kept.take().unwrap_or(self.tail);
         if heard == Some(false) {
             self.calls.clear();
             if turn.broken != Some(Broken::JumpsNot) {
-                let last = kept + JUMP * jumps.max((self.tail - kept + JUMP / 2) / JUMP + 1);
+                let here = if turn.broken == Some(Broken::JumpsFromTheTail) { 0 } else { JUMP * term + self.joins };
+                let last = here.max(self.tail + JUMP);
                 self.void.push((self.tail + 1, last));
                 self.tail = last;
             }

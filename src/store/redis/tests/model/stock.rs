@@ -279,7 +279,7 @@ impl Aggregate for Stock {
         }
     }
 
-    fn recovered(&mut self, _heard: Option<bool>, _jumps: u64, turn: &mut Turn<Self>) {
+    fn recovered(&mut self, _heard: Option<bool>, _term: u64, turn: &mut Turn<Self>) {
         let mut targets = self.targets(turn.broken);
         if turn.broken == Some(Broken::TakesInAnyOrder) {
             targets.reverse();

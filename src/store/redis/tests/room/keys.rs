@@ -53,7 +53,7 @@ pub fn read(connection: &mut Connection, id: &str) -> Result<Option<Value>, Stri
         return nothing_left(connection, &names, !main.is_empty()).map(|()| None);
     }
     let figures: Vec<u64> = main["figures"].split(' ').map(|word| word.parse().unwrap()).collect();
-    let [version, epoch, tail, head, entered, lapsed, credit] = figures[..] else { panic!("{figures:?}") };
+    let [version, epoch, tail, head, entered, lapsed, credit, joins] = figures[..] else { panic!("{figures:?}") };
     let bits = bits(hash(connection, &names["claimed"])?);
     check_left(zset(connection, &names["left"])?, &bits, head)?;
     let (by_last, by_deadline) = calls(connection, &names, &bits)?;
@@ -76,6 +76,7 @@ pub fn read(connection: &mut Connection, id: &str) -> Result<Option<Value>, Stri
         "last": main["last"].parse::<u64>().unwrap(),
         "tail": tail,
         "head": head,
+        "joins": joins,
         "entered": entered,
         "lapsed": lapsed,
         "credit": credit,

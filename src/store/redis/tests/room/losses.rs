@@ -39,16 +39,18 @@ enum Step {
         whole: bool,
         /// So many terms more are lost with it: the senders have met them, and remember nothing of them.
         skipped: u64,
+        /// The last who comes late breaks off.
+        breaks_off: bool,
     },
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let loss =
-        (1..12usize, Just(vec![0, 1, 2]).prop_shuffle(), 0..SENDERS, 1..40usize, prop::bool::weighted(0.15), 0..3u64);
+    let telling = (Just(vec![0, 1, 2]).prop_shuffle(), 0..SENDERS, 1..40usize, any::<bool>());
+    let loss = (1..12usize, telling, prop::bool::weighted(0.15), 0..3u64);
     prop_oneof![
         8 => (0..SENDERS, events::batch()).prop_map(|(sender, batch)| Step::Batch(sender, Box::new(batch))),
-        1 => loss.prop_map(|(back, order, late, page, whole, skipped)| {
-            Step::Loss { back, order, late, page, whole, skipped }
+        1 => loss.prop_map(|(back, (order, late, page, breaks_off), whole, skipped)| {
+            Step::Loss { back, order, late, page, whole, skipped, breaks_off }
         }),
     ]
 }
@@ -84,30 +86,28 @@ struct Losing {
     world: World,
     earlier: Vec<(Dump, Option<Room>)>,
     term: u64,
-    /// The term in which the room was made, or the last one in which not everybody was heard.
-    unheard: u64,
 }
 
 impl Losing {
     fn new(server: &Server) -> Self {
         let senders = (0..SENDERS).map(|n| Bare::new(server, &format!("sender-{n}"))).collect();
-        Self { senders, memories: Vec::new(), world: World::new(), earlier: Vec::new(), term: 0, unheard: 0 }
+        Self { senders, memories: Vec::new(), world: World::new(), earlier: Vec::new(), term: 0 }
     }
 
     fn begin(&mut self) {
         self.senders[0].flush();
         self.senders.iter_mut().for_each(|sender| (sender.term, sender.made) = (0, None));
         self.memories = (0..SENDERS).map(|_| Memory::default()).collect();
-        (self.world, self.earlier, self.term, self.unheard) = (World::new(), Vec::new(), 0, 1);
+        (self.world, self.earlier, self.term) = (World::new(), Vec::new(), 0);
     }
 
     fn step(&mut self, step: &Step) -> TestCaseResult {
         match step {
             Step::Batch(sender, batch) => self.batch(*sender, batch),
-            Step::Loss { back, order, late, page, whole, skipped } => match self.set_back(*back, *whole, *skipped) {
-                Some(terms) => self.recovery(order, *late, *page, terms),
-                None => Ok(()),
-            },
+            Step::Loss { back, order, late, page, whole, skipped, breaks_off } => {
+                let Some(term) = self.set_back(*back, *whole, *skipped) else { return Ok(()) };
+                self.recovery(order, *late, *page, term, *breaks_off)
+            }
         }
     }
 
@@ -162,7 +162,7 @@ impl Losing {
         self.earlier.push((dump, self.world.room.clone()));
     }
 
-    fn recovery(&mut self, order: &[usize], late: usize, page: usize, terms: u64) -> TestCaseResult {
+    fn recovery(&mut self, order: &[usize], late: usize, page: usize, term: u64, breaks_off: bool) -> TestCaseResult {
         let (in_time, late) = order.split_at(SENDERS - late);
         let mut told = crate::room::Told::default();
         for (at, n) in in_time.iter().enumerate() {
@@ -174,16 +174,15 @@ impl Losing {
             let status = self.done(*n);
             prop_assert_eq!(status, if is_last { Status::Ok } else { Status::Recovering });
         }
-        let mut heard = Heard::All;
-        if !late.is_empty() {
-            heard = Heard::NotAll { terms };
-            self.unheard += terms;
-        }
+        let heard = if late.is_empty() { Heard::All } else { Heard::NotAll { term } };
         self.recover(&told, heard);
         self.compare_state(&format!("a recovery, {heard:?} and {late:?} late"))?;
         for n in late {
             told = crate::room::Told::default();
             self.replay(*n, &mut told, page)?;
+            if breaks_off && Some(n) == late.last() {
+                break;
+            }
             prop_assert_eq!(self.done(*n), Status::Ok);
             self.recover(&told, Heard::Late);
             self.compare_state(&format!("{n} told it late"))?;
@@ -200,7 +199,7 @@ impl Losing {
         }
     }
 
-    /// How many terms begin after the last in which not everybody was heard, if there is anything to recover.
+    /// The term that begins, if there is anything to recover.
     fn set_back(&mut self, back: usize, whole: bool, skipped: u64) -> Option<u64> {
         if self.earlier.is_empty() {
             return None;
@@ -212,8 +211,7 @@ impl Losing {
         if whole && self.memories.iter().all(|memory| memory.settings.is_some()) {
             self.world.set_back(None);
             self.senders.iter_mut().for_each(|sender| sender.made = None);
-            self.unheard = self.term;
-            return Some(1);
+            return Some(self.term + 1);
         }
         self.world.set_back(room);
         let connection = self.senders[0].connection();
@@ -230,7 +228,7 @@ impl Losing {
         let () = redis::cmd("HSET").arg(main).arg("stamp").arg("another").query(connection).unwrap();
         let met = self.term + skipped;
         self.senders.iter_mut().for_each(|sender| sender.term = met);
-        Some(met + 1 - self.unheard)
+        Some(met + 1)
     }
 
     /// A sender tells everything, in pages, after its batch was refused.
@@ -258,6 +256,7 @@ impl Losing {
             let before = self.world.time().max(now);
             prop_assert!(now <= before);
             self.senders[n].made = made;
+            self.senders[n].term = self.senders[n].term.max(answer.term);
             for (key, value) in rows {
                 for fact in facts(key, value) {
                     Room::replay(&mut self.world.room, told, now, &fact);
@@ -290,8 +289,8 @@ fn facts(key: &str, value: &str) -> Vec<Fact> {
             vec![Fact::Settings { version: epoch, first_epoch, rules: room::rules(&mut words).unwrap() }]
         }
         "s" => {
-            let [tail, head, entered] = [(); 3].map(|()| number(&mut words));
-            vec![Fact::Figures { epoch, tail, head, entered }]
+            let [tail, head, joins, entered] = [(); 4].map(|()| number(&mut words));
+            vec![Fact::Figures { epoch, tail, head, joins, entered }]
         }
         "v" => {
             let fact = |Void { first, last }| Fact::Void { epoch, first, last };
