@@ -22,7 +22,7 @@ use super::{
     settings::{Mode, Rules, StockGate},
     stock::Stock,
     view::{Phase, View},
-    voids::Voids,
+    voids::{Void, Voids},
 };
 use crate::time::UnixMs;
 
@@ -179,7 +179,7 @@ impl Room {
         }
         let rules = rules.bounded();
         if first_epoch > self.epoch {
-            *self = Self::new(now, version, first_epoch, rules);
+            *self = self.next_line(Self::new(now, version, first_epoch, rules));
             return Applied::changed(Outcome::Done);
         }
         self.settle(now);
@@ -204,9 +204,17 @@ impl Room {
     fn reset(&mut self, now: UnixMs) -> Applied {
         self.change(now, |room| {
             let fresh = Self::new(now, room.version, room.epoch.saturating_add(1), room.rules.clone());
-            *room = Self { credit: room.credit, stock: room.stock, ..fresh };
+            *room = Self { credit: room.credit, stock: room.stock, ..room.next_line(fresh) };
         });
         Applied::changed(Outcome::Done)
+    }
+
+    /// A line that takes the place of this one begins as far on as this one has jumped: a term before may have begun that line,
+    /// too, and have issued its first positions.
+    fn next_line(&self, mut fresh: Self) -> Self {
+        fresh.tail = self.tail.saturating_sub(self.joins);
+        fresh.voids.add(Void { first: 1, last: fresh.tail });
+        fresh
     }
 
     fn phase(&self, now: UnixMs) -> Phase {

@@ -62,8 +62,9 @@ struct World {
     /// What each instance was told and remembers, by key.
     memories: Vec<BTreeMap<String, Fact>>,
     issued: BTreeSet<Position>,
-    /// Who entered.
-    entered: BTreeMap<Position, Tag>,
+    /// Who entered, with each session that anybody was told of: of one that only the dead knew nobody can say that it was, but
+    /// the store, if a replica comes back.
+    entered: BTreeMap<Position, Vec<Tag>>,
     entries: Vec<u64>,
     tags: u64,
     /// Everybody was heard after each loss: then nothing is unknown, and the cap is kept too.
@@ -157,9 +158,10 @@ impl World {
         let outcome = self.send(who, &Command::Claim { place: place(position), tag });
         match outcome {
             Outcome::Live(session) => {
-                let known = self.entered.insert(position, session.name.tag);
-                let is_same = known.is_none_or(|tag| tag == session.name.tag);
+                let sessions = self.entered.entry(position).or_default();
+                let is_same = sessions.is_empty() || sessions.contains(&session.name.tag);
                 assert!(is_same || !is_known, "{position} entered twice");
+                sessions.push(session.name.tag);
                 if session.name.tag == tag {
                     self.entries.push(self.now);
                 }
@@ -179,8 +181,8 @@ impl World {
 
     fn any_inside(&self, share: u64) -> Option<SessionRef> {
         let n = self.entered.len() as u64 * share / 1000;
-        let (position, tag) = self.entered.iter().nth(n as usize)?;
-        Some(SessionRef { epoch: 1, position: *position, tag: *tag })
+        let (position, tags) = self.entered.iter().nth(n as usize)?;
+        Some(SessionRef { epoch: 1, position: *position, tag: *tags.last()? })
     }
 
     /// The last steps are forgotten, and told again by those who are heard.

@@ -55,7 +55,7 @@ impl Room {
 
     /// The line was reset, or made anew: nobody stands in it yet.
     fn begin_epoch(&mut self, told: &mut Told, now: UnixMs, epoch: Epoch) {
-        let fresh = Self::new(now.max(self.last), self.version, epoch, self.rules.clone());
+        let fresh = self.next_line(Self::new(now.max(self.last), self.version, epoch, self.rules.clone()));
         *self = Self { credit: self.credit.min(fresh.credit), stock: self.stock, ..fresh };
         *told = Told { epoch, rebuilt: told.rebuilt, ..Told::default() };
     }

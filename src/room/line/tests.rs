@@ -397,3 +397,14 @@ fn a_void_that_others_tell_of_takes_no_position_that_was_issued_here() {
     assert_eq!((view.tail, view.waiting()), (300, 100));
     assert_eq!(view.voids, [Void { first: 101, last: 300 }].into_iter().collect());
 }
+
+#[test]
+fn a_line_that_takes_anothers_place_issues_nothing_that_an_earlier_term_may_have_issued_in_it() {
+    let mut bench = Bench::new(rules(60, 1));
+    bench.send(Command::Join { count: 3 });
+    bench.room.as_mut().unwrap().recover(UnixMs(START), &Told::default(), Heard::NotAll { term: 2 });
+    bench.send(Command::Reset);
+    assert_eq!(bench.view().waiting(), 0);
+    assert_eq!(bench.send(Command::Join { count: 1 }), Outcome::Joined { epoch: 2, first: 2 * JUMP + 1, count: 1 });
+    assert_eq!((bench.view().head, bench.view().waiting()), (2 * JUMP, 1), "no permit is left after a loss");
+}

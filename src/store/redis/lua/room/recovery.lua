@@ -6,21 +6,22 @@ local recovery = part(function(recovery)
 
   -- The line was reset, or made anew: nobody stands in it yet.
   local function begin_epoch(epoch)
-    local credit, stock, rebuilt, teller = room.credit, room.stock, staged:get('rebuilt'), staged:get('teller')
+    local credit, stock, rebuilt, fork = room.credit, room.stock, staged:get('rebuilt'), staged:get('fork')
     state.forget()
     state.fresh(room.version, epoch, rules)
     room.credit, room.stock = math.min(credit, room.credit), stock
     staged:set('rebuilt', rebuilt)
-    staged:set('teller', teller)
+    staged:set('fork', fork)
   end
 
   local function raise_tail(position) room.tail = math.max(room.tail, math.min(position, BOUND.POSITION_MAX)) end
 
-  -- Who began to tell may never have ended: what was told in another recovery, or by another who came late, is of no use.
-  local function forget_others(teller)
-    if staged:get('teller') ~= teller then
+  -- Who began to tell may never have ended: what was told after an earlier loss is of no use.
+  local function forget_older()
+    local fork = main:get('fork')
+    if staged:get('fork') ~= fork then
       staged:clear()
-      staged:set('teller', teller)
+      staged:set('fork', fork)
     end
   end
 
@@ -142,15 +143,14 @@ local recovery = part(function(recovery)
 
   function recovery.replay()
     now = math.min(now, BOUND.TIME_MAX_MS)
-    local teller = main:get('phase') == 'recovering' and main:get('made') or instance
-    if room then forget_others(teller) end
+    if room then forget_older() end
     for _ = 1, num() do
       -- The term and the batch of a row say nothing here: what is later stands further on by itself.
       local key, _, _, value = take(), take(), take(), take()
       replay_row(key, value)
     end
     -- The room may have been made by what was told.
-    if room then staged:set('teller', teller) end
+    if room then staged:set('fork', main:get('fork')) end
     state.save()
   end
 
@@ -216,7 +216,7 @@ local recovery = part(function(recovery)
   function recovery.finish(heard, term)
     now = math.min(now, BOUND.TIME_MAX_MS)
     if room then
-      forget_others(heard == nil and instance or main:get('made'))
+      forget_older()
       if not staged.emptied then staged:load() end
       recover(heard, term)
       state.save()

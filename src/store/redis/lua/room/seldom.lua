@@ -146,6 +146,7 @@ seldom = part(function(seldom)
     if not room or first_epoch > room.epoch then
       if room then state.forget() end
       state.fresh(version, first_epoch, new)
+      line.unsettle()
       changed = true
       return
     end

@@ -73,13 +73,15 @@ function state.rules(text)
   return it
 end
 
--- A line in which nobody has stood.
+-- A line in which nobody has stood. One that takes another's place begins as far on as that one has jumped.
 function state.fresh(version, epoch, new_rules)
+  local start = room and math.max(room.tail - room.joins, 0) or 0
   room = {
-    version = version, epoch = epoch, last = now, tail = 0, head = 0, joins = 0, entered = 0, lapsed = 0, owed = 0,
+    version = version, epoch = epoch, last = now, tail = start, head = 0, joins = 0, entered = 0, lapsed = 0, owed = 0,
     credit = new_rules.ready,
   }
   rules = new_rules
+  if start > 0 then voids.add(1, start) end
 end
 
 -- Nothing of before is left, and nothing told of it.

@@ -10,8 +10,8 @@ use super::{
 
 /// How many joins a loss may take. Few, so that the model gets beyond it.
 pub const LOST_MOST: u64 = 6;
-/// How far the tail jumps for each term.
-const JUMP: u64 = 4 * LOST_MOST;
+/// How far apart the positions of two terms are.
+const JUMP: u64 = LOST_MOST + 1;
 
 /// How long a call stays open.
 const CALL_MS: Ms = 20_000;
