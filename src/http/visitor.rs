@@ -97,8 +97,10 @@ pub fn place_of(ticket: &Ticket) -> Result<Place, Problem> {
 
 /// What memory alone can say of a place: that it waits. Everything else is the store's to say.
 pub fn waiting_in_memory(view: &View, place: Place) -> Option<Standing> {
-    let of_this_line = Some(place.position).filter(|_| place.epoch == view.epoch);
-    of_this_line.and_then(|position| view.ahead(position)).map(|ahead| Standing::Waiting { ahead })
+    if place.epoch != view.epoch {
+        return None;
+    }
+    view.ahead(place.position).map(|ahead| Standing::Waiting { ahead })
 }
 
 /// Whether memory alone can say that the operator has reset the line since.

@@ -1,7 +1,8 @@
 //! How long a visitor will wait: an interval from the observed speed of the head. And whether anything will be left.
 //!
 //! The page computes the same from the status alone. With `ahead = number − head − 1`, less what of it lies in `voids`,
-//! `places = ahead + 1` (the visitor's own place is called too) and `pace` in thousandths of a position a minute (`pace_per_minute` × 1000):
+//! `places = ahead + 1` (the visitor's own place is called too) and `pace` in thousandths of a position a minute
+//! (`pace_per_minute` × 1000):
 //!
 //! ```text
 //! opens  = state is "scheduled" ? max(0, ceil((opens_at − now) / 1000)) : 0          seconds
