@@ -72,6 +72,14 @@ fn the_page_refreshes_within_a_quarter_of_the_claim_window() {
 }
 
 #[test]
+fn a_void_before_the_place_is_no_way_to_go() {
+    let PlaceState::Waiting(mut line) = waiting(Phase::Running) else { unreachable!() };
+    (line.position, line.head, line.ahead) = (200_600, 500, 99);
+    let page = journey(&document(Page::default()), |journey| place(journey, &PlaceState::Waiting(line)));
+    assert!(page.html.contains("--p:0.83"), "{}", page.html);
+}
+
+#[test]
 fn the_nearer_the_turn_the_sooner_the_refresh() {
     let PlaceState::Waiting(mut line) = waiting(Phase::Running) else { unreachable!() };
     line.wait = Some(Wait { low: 40, likely: 50, high: 70 });

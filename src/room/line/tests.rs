@@ -408,3 +408,13 @@ fn a_line_that_takes_anothers_place_issues_nothing_that_an_earlier_term_may_have
     assert_eq!(bench.send(Command::Join { count: 1 }), Outcome::Joined { epoch: 2, first: 2 * JUMP + 1, count: 1 });
     assert_eq!((bench.view().head, bench.view().waiting()), (2 * JUMP, 1), "no permit is left after a loss");
 }
+
+#[test]
+fn a_ticket_of_a_later_term_counts_as_joins_what_is_no_whole_jump() {
+    let mut bench = Bench::new(Rules { mode: Mode::Hold, ..rules(60, 1) });
+    // The store has forgotten a jump, and two who joined behind it.
+    let look = Command::Look { place: Place { epoch: 1, position: JUMP + 2 } };
+    assert_eq!(bench.send(look), Outcome::Standing(Standing::Waiting { ahead: JUMP + 1 }));
+    bench.room.as_mut().unwrap().recover(UnixMs(START), &Told::default(), Heard::NotAll { term: 3 });
+    assert_eq!(bench.view().tail, 3 * JUMP + 2);
+}
